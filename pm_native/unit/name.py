@@ -76,7 +76,7 @@ def parse_unit_name(text: str) -> UnitName:
 
 
 def escape_slice_part(name: str) -> str:
-    """`name` as one level of a slice's name: "-" separates levels there (systemd.slice(5)), so it is escaped.
+    r"""`name` as one level of a slice's name: "-" separates levels there (systemd.slice(5)), so it is escaped.
 
     >>> escape_slice_part("api-v2")
     'api\\\\x2dv2'
