@@ -1,0 +1,131 @@
+"""The directives of unit files: those that the compiler writes, and the table of all that systemd knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+
+class Escape(Enum):
+    """How systemd reads the value of a directive, which decides how it has to be written."""
+
+    EXEC = "exec"  # prefixes, then words in quotes where needed (systemd.service(5), COMMAND LINES)
+    WORDS = "words"  # words in quotes where needed, with C escapes (systemd.syntax(7), QUOTING)
+    NAMES = "names"  # words that cannot need quotes: unit names, where a backslash stands for itself
+    TEXT = "text"  # the rest of the line, with specifiers
+    RAW = "raw"  # the rest of the line as its author wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One key of one section. `since` is the first systemd version that knows it (1: all of them)."""
+
+    section: str
+    name: str
+    escape: Escape = Escape.RAW
+    since: int = 1
+
+
+def _unit(name: str, escape: Escape = Escape.NAMES) -> Directive:
+    return Directive("Unit", name, escape)
+
+
+def _service(name: str, escape: Escape = Escape.TEXT, since: int = 1) -> Directive:
+    return Directive("Service", name, escape, since)
+
+
+DESCRIPTION = _unit("Description", Escape.TEXT)
+DOCUMENTATION = _unit("Documentation", Escape.RAW)
+SOURCE_PATH = _unit("SourcePath", Escape.TEXT)
+WANTS = _unit("Wants")
+REQUIRES = _unit("Requires")
+PART_OF = _unit("PartOf")
+AFTER = _unit("After")
+BEFORE = _unit("Before")
+START_LIMIT_INTERVAL_SEC = _unit("StartLimitIntervalSec", Escape.RAW)
+START_LIMIT_BURST = _unit("StartLimitBurst", Escape.RAW)
+
+TYPE = _service("Type", Escape.RAW)
+NOTIFY_ACCESS = _service("NotifyAccess", Escape.RAW)
+REMAIN_AFTER_EXIT = _service("RemainAfterExit", Escape.RAW)
+USER = _service("User")
+GROUP = _service("Group")
+WORKING_DIRECTORY = _service("WorkingDirectory")
+UMASK = _service("UMask", Escape.RAW)
+ENVIRONMENT = _service("Environment", Escape.WORDS)
+ENVIRONMENT_FILE = _service("EnvironmentFile")
+EXEC_START = _service("ExecStart", Escape.EXEC)
+EXEC_RELOAD = _service("ExecReload", Escape.EXEC)
+RESTART = _service("Restart", Escape.RAW)
+RESTART_SEC = _service("RestartSec", Escape.RAW)
+RESTART_STEPS = _service("RestartSteps", Escape.RAW, since=254)
+RESTART_MAX_DELAY_SEC = _service("RestartMaxDelaySec", Escape.RAW, since=254)
+RESTART_PREVENT_EXIT_STATUS = _service("RestartPreventExitStatus", Escape.RAW)
+SUCCESS_EXIT_STATUS = _service("SuccessExitStatus", Escape.RAW)
+TIMEOUT_START_SEC = _service("TimeoutStartSec", Escape.RAW)
+TIMEOUT_STOP_SEC = _service("TimeoutStopSec", Escape.RAW)
+KILL_SIGNAL = _service("KillSignal", Escape.RAW)
+KILL_MODE = _service("KillMode", Escape.RAW)
+LIMIT_NOFILE = _service("LimitNOFILE", Escape.RAW)
+STANDARD_OUTPUT = _service("StandardOutput")
+STANDARD_ERROR = _service("StandardError")
+SYSLOG_IDENTIFIER = _service("SyslogIdentifier")
+SLICE = _service("Slice", Escape.NAMES)
+
+MEMORY_MAX = Directive("Slice", "MemoryMax")
+CPU_QUOTA = Directive("Slice", "CPUQuota")
+TASKS_MAX = Directive("Slice", "TasksMax")
+
+ON_CALENDAR = Directive("Timer", "OnCalendar")
+ACCURACY_SEC = Directive("Timer", "AccuracySec")
+PERSISTENT = Directive("Timer", "Persistent")
+TIMER_UNIT = Directive("Timer", "Unit", Escape.NAMES)
+
+WANTED_BY = Directive("Install", "WantedBy", Escape.NAMES)
+
+COMPILED = {
+    (directive.section, directive.name): directive
+    for directive in tuple(globals().values())
+    if isinstance(directive, Directive)
+}
+
+# systemd's parser tables share these contexts between sections (load-fragment-gperf.gperf.in).
+_CONTEXTS = {
+    "Unit": ("Unit",),
+    "Service": ("Service", "exec", "kill", "cgroup"),
+    "Socket": ("Socket", "exec", "kill", "cgroup"),
+    "Slice": ("Slice", "cgroup"),
+    "Timer": ("Timer",),
+    "Path": ("Path",),
+    "Install": ("Install",),
+}
+SECTIONS = tuple(_CONTEXTS)
+
+
+@cache
+def _table() -> dict[str, dict[str, int]]:
+    text = Path(__file__).with_name("directives.tsv").read_text(encoding="ascii")
+    table: dict[str, dict[str, int]] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            context, name, since = line.split("\t")
+            table.setdefault(context, {})[name] = int(since)
+    return table
+
+
+@cache
+def known_directives(section: str) -> dict[str, int]:
+    """Each directive that `section` may hold, with the first systemd version that knows it."""
+    return {
+        name: since for context in _CONTEXTS[section] for name, since in _table().get(context, {}).items()
+    }
+
+
+def find_directive(section: str, name: str) -> Directive | None:
+    """The directive of this exact name, None where no systemd knows it in this section."""
+    if (section, name) in COMPILED:
+        return COMPILED[section, name]
+    since = known_directives(section).get(name)
+    return None if since is None else Directive(section, name, Escape.RAW, since)
