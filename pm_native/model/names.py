@@ -1,0 +1,30 @@
+"""Names of projects, processes and environment variables: which are valid, and the nearest valid one."""
+
+from __future__ import annotations
+
+import re
+
+# What systemd takes in a unit name, less ":" and "\" which only escaping needs, and "@" which marks an instance.
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+NAME_MAX = 100  # the longest unit name is 255, and shop-NAME@INSTANCE.service must fit
+NAME_RULE = (
+    f'a name is up to {NAME_MAX} letters (a to z), digits, "_", "." and "-", and begins with a letter or digit'
+)
+_NAME = re.compile(NAME_PATTERN)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def is_name(text: str) -> bool:
+    """Whether a project or process can have this name."""
+    return len(text) <= NAME_MAX and _NAME.fullmatch(text) is not None
+
+
+def nearest_name(text: str) -> str:
+    """The valid name most like `text`: what cannot stay becomes "-"; `unnamed` where nothing is left."""
+    return _UNSAFE.sub("-", text).strip("-_.")[:NAME_MAX].rstrip("-_.") or "unnamed"
+
+
+def is_variable(text: str) -> bool:
+    """Whether systemd lets an environment variable have this name."""
+    return _VARIABLE.fullmatch(text) is not None

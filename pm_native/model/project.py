@@ -1,0 +1,224 @@
+"""What the user asked for, whatever format it was written in: a project and its processes.
+
+Durations are in microseconds, sizes in bytes, as systemd keeps them. Every path is absolute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pm_native.errors import NOWHERE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import PurePosixPath
+
+    from pm_native.errors import Span
+
+SECOND = 1_000_000
+JOURNAL = "journal"
+NULL = "null"
+
+
+class ProcessKind(StrEnum):
+    """A service runs until it is stopped, a task runs to completion."""
+
+    SERVICE = "service"
+    TASK = "task"
+
+
+class Condition(StrEnum):
+    """What a dependency must have reached before its dependent starts."""
+
+    STARTED = "started"
+    READY = "ready"
+    COMPLETED = "completed"
+
+
+class RestartPolicy(StrEnum):
+    """When a process that ended is started again, in the words of Restart= (systemd.service(5))."""
+
+    NO = "no"
+    ALWAYS = "always"
+    ON_SUCCESS = "on-success"
+    ON_FAILURE = "on-failure"
+    ON_ABNORMAL = "on-abnormal"
+    ON_ABORT = "on-abort"
+    ON_WATCHDOG = "on-watchdog"
+
+
+class StopMode(StrEnum):
+    """Whom the stop signal reaches, in the words of KillMode= (systemd.kill(5))."""
+
+    GROUP = "control-group"
+    MIXED = "mixed"
+    MAIN = "process"
+
+
+class OnChange(StrEnum):
+    """What apply does to a running process whose units have changed."""
+
+    RESTART = "restart"
+    RELOAD = "reload"
+    STOP_START = "stop-start"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Restart policy. `limit` restarts within `window_usec` are allowed, then it stays failed; None: no limit.
+
+    With `max_delay_usec` the delay grows from `delay_usec` in `steps` restarts (None: by doubling).
+    `prevent_codes` are exit codes after which it is left stopped.
+    """
+
+    policy: RestartPolicy = RestartPolicy.ALWAYS
+    delay_usec: int = SECOND
+    max_delay_usec: int | None = None
+    steps: int | None = None
+    limit: int | None = 10
+    window_usec: int = 60 * SECOND
+    prevent_codes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """How it is stopped: the signal, the wait before SIGKILL, and whom the signal reaches.
+
+    `success_codes` are exit codes that count as a clean end.
+    """
+
+    signal: str = "SIGTERM"
+    timeout_usec: int = 10 * SECOND
+    mode: StopMode = StopMode.GROUP
+    success_codes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Resource limits: of the process as a whole, all instances together, but `open_files`, which is per program.
+
+    `cpu_percent` counts one CPU as 100.
+    """
+
+    memory_bytes: int | None = None
+    cpu_percent: int | None = None
+    tasks: int | None = None
+    open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    """Where the output goes: `journal`, `null` or the absolute path of a file that is appended to."""
+
+    stdout: str = JOURNAL
+    stderr: str = JOURNAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """`name` of this project must reach `condition` first."""
+
+    name: str
+    condition: Condition = Condition.STARTED
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """An environment variable that counts instances: `base` in the first one, then one more each."""
+
+    variable: str
+    base: int
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassThrough:
+    """A directive that the user wrote in systemd's own words; several values repeat the directive."""
+
+    section: str
+    name: str
+    values: tuple[str, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """The value of an environment variable, and the place that set it."""
+
+    value: str
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One declared program.
+
+    `command` is argv. `instances` None is a single process, a number (or "max", one per CPU) a pool of them,
+    whose first instance has the number `first_instance`. `environment` came from the config text itself,
+    `file_environment` from environment files; the former wins. `origins` tells the place of each key path.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    directory: PurePosixPath
+    description: str = ""
+    kind: ProcessKind = ProcessKind.SERVICE
+    instances: int | str | None = None
+    first_instance: int = 1
+    counters: tuple[Counter, ...] = ()
+    port: int | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    restart: Restart = field(default_factory=Restart)
+    stop: Stop = field(default_factory=Stop)
+    limits: Limits = field(default_factory=Limits)
+    logs: Logs = field(default_factory=Logs)
+    schedule: tuple[str, ...] = ()
+    on_change: OnChange = OnChange.RESTART
+    autostart: bool = True
+    notify: bool = False
+    start_timeout_usec: int | None = None
+    user: str | None = None
+    group: str | None = None
+    umask: int | None = None
+    environment: Mapping[str, Variable] = field(default_factory=dict)
+    file_environment: Mapping[str, Variable] = field(default_factory=dict)
+    systemd: tuple[PassThrough, ...] = ()
+    span: Span = NOWHERE
+    origins: Mapping[str, Span] = field(default_factory=dict)
+
+    def origin(self, path: str) -> Span:
+        """The place of the key `path` (`restart.delay`), or of the nearest key around it; NOWHERE: a default."""
+        while path:
+            if path in self.origins:
+                return self.origins[path]
+            path = path.rpartition(".")[0]
+        return NOWHERE
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether it runs as numbered instances of a template."""
+        return self.instances is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file that the model was made from: its absolute path, and the SHA-256 of what was read."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """All of one config. `source_path` is the absolute path of the config file."""
+
+    name: str
+    source_path: str
+    directory: PurePosixPath
+    processes: tuple[Process, ...] = ()
+    sources: tuple[SourceFile, ...] = ()
+    span: Span = NOWHERE
