@@ -307,7 +307,7 @@ def test_size_agrees_with_systemd(shared_library: ctypes.CDLL, text: str) -> Non
     )
 
 
-@given(st.from_regex(r"\A[0-9]{1,4}(\.[0-9]{0,3})?%?\Z"))
+@given(st.from_regex(r"\A(0|[1-9][0-9]{0,3})(\.[0-9]{0,3})?%?\Z"))
 def test_percentage_agrees_with_systemd(shared_library: ctypes.CDLL, text: str) -> None:
     expected = shared_library.parse_permyriad_unbounded(text.encode())
     try:
