@@ -1,15 +1,15 @@
 """Every way to fail: places in a source, diagnostics, the exception tree, exit codes.
 
-    PmNativeError               exit code 1: nothing was done
-    +-- ConfigError             78  the config is wrong; carries every diagnostic found
-    +-- UsageError              64  the command line is wrong
-    +-- StaleError              1   a saved artifact no longer matches what it was made from
-    +-- OwnershipError          1   a file or unit belongs to somebody else
-    +-- StateError              1   what pm-native keeps on disk is damaged or too new
-    +-- UnavailableError        69  no systemd, no bus, no such program on this host
-    +-- LockedError             75  another run holds the lock
-    +-- AccessError             77  the caller may not do this
-    +-- UnitsFailedError        4   the switch was made, and units failed
+PmNativeError               exit code 1: nothing was done
++-- ConfigError             78  the config is wrong; carries every diagnostic found
++-- UsageError              64  the command line is wrong
++-- StaleError              1   a saved artifact no longer matches what it was made from
++-- OwnershipError          1   a file or unit belongs to somebody else
++-- StateError              1   what pm-native keeps on disk is damaged or too new
++-- UnavailableError        69  no systemd, no bus, no such program on this host
++-- LockedError             75  another run holds the lock
++-- AccessError             77  the caller may not do this
++-- UnitsFailedError        4   the switch was made, and units failed
 """
 
 from __future__ import annotations
@@ -227,3 +227,11 @@ class UnitsFailedError(PmNativeError):
     """The switch was made, and some units did not come up."""
 
     exit_code = ExitCode.UNITS_FAILED
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """A hint naming the candidate nearest to `word`, or ""."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for the unhappy path only
+
+    found = get_close_matches(word, list(candidates), n=1, cutoff=0.6)
+    return f"did you mean {found[0]!r}?" if found else ""

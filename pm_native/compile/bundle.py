@@ -1,0 +1,137 @@
+"""What compiling gives: the texts of all files, and what apply must know of each unit. Also as JSON, on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+
+from pm_native.errors import StateError
+from pm_native.model.project import OnChange, SourceFile
+from pm_native.unit.name import Scope
+
+FORMAT = 1
+MANIFEST_NAME = "pm-native-manifest.json"
+
+
+class FileKind(StrEnum):
+    """Where a file belongs: among the unit files, or among the environment files of the project."""
+
+    UNIT = "unit"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file, by its name within its kind. Environment files hold secrets: mode 0600, never shown."""
+
+    kind: FileKind
+    name: str
+    text: str
+    sha256: str
+
+    @property
+    def mode(self) -> int:
+        """The permissions of the file."""
+        return 0o644 if self.kind is FileKind.UNIT else 0o600
+
+
+def bundle_file(kind: FileKind, name: str, text: str) -> BundleFile:
+    """The file with the hash of its text."""
+    return BundleFile(kind, name, text, sha256(text.encode()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class BundleUnit:
+    """A unit that apply may have to start, stop or restart: instances are named one by one, templates are not here.
+
+    `file` is the unit file it is made from, `where` the line of the source, `after` the units of the bundle that
+    must be started before it, `requires` those whose restart restarts it, `files` the environment files it reads.
+    """
+
+    name: str
+    file: str
+    process: str = ""
+    where: str = ""
+    start: bool = True
+    on_change: OnChange = OnChange.RESTART
+    after: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogDirectory:
+    """A folder that must be there before a unit starts, since systemd opens log files and makes no folders."""
+
+    path: str
+    user: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """All of one compiled project. `wanted_by` maps units to the target that pulls them in at boot."""
+
+    project: str
+    scope: Scope
+    systemd_version: int
+    sources: tuple[SourceFile, ...] = ()
+    files: tuple[BundleFile, ...] = ()
+    units: tuple[BundleUnit, ...] = ()
+    directories: tuple[LogDirectory, ...] = ()
+    wanted_by: dict[str, str] = field(default_factory=dict)
+
+
+def bundle_to_json(bundle: Bundle) -> dict[str, object]:
+    """The bundle without the texts of its files, as manifests hold it."""
+    data = asdict(bundle)
+    for item in data["files"]:
+        del item["text"]
+    for item in data["units"]:
+        for key in ("process", "where", "after", "requires", "files"):
+            if not item[key]:
+                del item[key]
+        if item["start"]:
+            del item["start"]
+        if item["on_change"] == OnChange.RESTART:
+            del item["on_change"]
+        if item["file"] == item["name"]:
+            del item["file"]
+    return {"format": FORMAT, **data}
+
+
+def bundle_from_json(data: object, texts: dict[str, str]) -> Bundle:
+    """The bundle of a manifest, `texts` by file name; StateError where it is damaged or from a newer version."""
+    if not isinstance(data, dict):
+        raise StateError("the manifest is damaged: not a JSON object")
+    version = data.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise StateError(f"the manifest has format {version}, newer than this pm-native knows ({FORMAT})")
+    try:
+        return Bundle(
+            project=data["project"],
+            scope=Scope(data["scope"]),
+            systemd_version=data["systemd_version"],
+            sources=tuple(SourceFile(**item) for item in data["sources"]),
+            files=tuple(
+                BundleFile(FileKind(item["kind"]), item["name"], texts.get(item["name"], ""), item["sha256"])
+                for item in data["files"]
+            ),
+            units=tuple(_unit(item) for item in data["units"]),
+            directories=tuple(LogDirectory(**item) for item in data["directories"]),
+            wanted_by=dict(data["wanted_by"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(f"the manifest is damaged: {error!r}") from error
+
+
+def _unit(item: dict[str, object]) -> BundleUnit:
+    fields = dict(item)
+    fields.setdefault("file", fields["name"])
+    for key in ("after", "requires", "files"):
+        if key in fields:
+            fields[key] = tuple(fields[key])  # type: ignore[arg-type]  # a JSON array, or TypeError
+    if "on_change" in fields:
+        fields["on_change"] = OnChange(str(fields["on_change"]))
+    return BundleUnit(**fields)  # type: ignore[arg-type]  # TypeError where a key is foreign

@@ -1,0 +1,139 @@
+"""What must hold between the processes of a project before any unit is made."""
+
+from __future__ import annotations
+
+from pm_native.model.project import Condition, OnChange, ProcessKind, RestartPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pm_native.compile.options import CompileOptions
+    from pm_native.errors import Diagnostics, Span
+    from pm_native.model.project import Dependency, Process, Project
+
+
+def check_project(project: Project, options: CompileOptions, problems: Diagnostics) -> None:
+    """Add a diagnostic for all that does not fit together."""
+    processes = _by_name(project, problems)
+    for process in project.processes:
+        _check_dependencies(process, processes, problems)
+        _check_kind(process, problems)
+        _check_user(process, options, problems)
+    for cycle in _cycles(project.processes, processes):
+        links = " -> ".join([dependency.name for dependency in cycle] + [cycle[0].name])
+        hint = "each of them waits for the next: take one dependency out"
+        problems.error(
+            cycle[0].span, f"a cycle of dependencies: {links}", code="dependency-cycle", hint=hint
+        )
+
+
+def _by_name(project: Project, problems: Diagnostics) -> dict[str, Process]:
+    found: dict[str, Process] = {}
+    for process in project.processes:
+        if (first := found.get(process.name)) is not None:
+            message = f"a second process named {process.name!r}"
+            hint = f"the first is at {first.span.where}; each unit needs a name of its own"
+            problems.error(process.span, message, code="duplicate-name", hint=hint)
+        found.setdefault(process.name, process)
+    return found
+
+
+def _check_dependencies(process: Process, processes: dict[str, Process], problems: Diagnostics) -> None:
+    for dependency in process.depends_on:
+        other = processes.get(dependency.name)
+        if other is None:
+            known = ", ".join(sorted(name for name in processes if name != process.name)) or "none"
+            message = f"depends on {dependency.name!r}, which is not a process of this project"
+            problems.error(dependency.span, message, code="unknown-dependency", hint=f"there are: {known}")
+        elif dependency.condition is Condition.COMPLETED and other.kind is not ProcessKind.TASK:
+            message = f"{other.name!r} is a service: it never completes"
+            hint = (
+                f'make it a task (kind = "task"), or depend on "{Condition.STARTED}" or "{Condition.READY}"'
+            )
+            problems.error(dependency.span, message, code="service-never-completes", hint=hint)
+        elif (
+            dependency.condition is Condition.READY
+            and other.kind is ProcessKind.SERVICE
+            and not other.notify
+        ):
+            message = f"{other.name!r} does not say when it is ready: this waits for its start only"
+            hint = f'set notify = true if it speaks sd_notify(3), or write "{Condition.STARTED}"'
+            problems.warning(dependency.span, message, code="no-readiness", hint=hint)
+
+
+def _cycles(ordered: Iterable[Process], processes: dict[str, Process]) -> Iterator[tuple[Dependency, ...]]:
+    """Each cycle once, as the dependencies along it. Iterative: a chain may be longer than Python's stack."""
+    done: set[str] = set()
+    for start in ordered:
+        path: list[Dependency] = []
+        on_path: dict[str, int] = {start.name: 0}
+        stack = [iter(start.depends_on if start.name not in done else ())]
+        while stack:
+            dependency = next(stack[-1], None)
+            if dependency is None:
+                stack.pop()
+                if path:
+                    done.add(path[-1].name)
+                    on_path.pop(path.pop().name)
+                continue
+            if dependency.name in on_path:
+                yield (*path[on_path[dependency.name] :], dependency)
+            elif dependency.name not in done and dependency.name in processes:
+                path.append(dependency)
+                on_path[dependency.name] = len(path)
+                stack.append(iter(processes[dependency.name].depends_on))
+        done.add(start.name)
+
+
+def _check_kind(process: Process, problems: Diagnostics) -> None:
+    if process.kind is ProcessKind.TASK:
+        if process.is_pool:
+            hint = "tasks run once; make it a service, or leave `instances` out"
+            problems.error(
+                process.origin("instances"), "a task cannot be a pool", code="task-pool", hint=hint
+            )
+        if process.restart.policy in {RestartPolicy.ALWAYS, RestartPolicy.ON_SUCCESS}:
+            place = process.origin("restart.policy")
+            hint = 'a task that ended well stays so: use "on-failure" or "no"'
+            message = f'restart = "{process.restart.policy}" would run the task for ever'
+            problems.error(place, message, code="task-restart", hint=hint)
+    elif process.schedule:
+        hint = 'only a task (kind = "task") can be started by a schedule'
+        problems.error(
+            process.origin("schedule"), "a service with a schedule", code="service-schedule", hint=hint
+        )
+    if process.on_change is OnChange.RELOAD and not any(
+        item.name == "ExecReload" for item in process.systemd
+    ):
+        message = "there is nothing to reload it with: apply will restart it"
+        hint = 'say how: [process.NAME.systemd.Service] with ExecReload = "/bin/kill -HUP $MAINPID"'
+        problems.warning(process.origin("on_change"), message, code="no-reload", hint=hint)
+
+
+def _check_user(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+    if process.user is None:
+        return
+    place = process.origin("user")
+    if options.scope == "user":
+        hint = "leave `user` out, or use the system manager"
+        problems.error(
+            place, "the user manager runs everything as its own user", code="user-scope", hint=hint
+        )
+    elif options.host.account(process.user) is None:
+        report_missing(
+            place,
+            f"there is no user {process.user!r} on this host",
+            code="user-missing",
+            hint=f"make it: useradd --system {process.user}",
+            options=options,
+            problems=problems,
+        )
+
+
+def report_missing(  # noqa: PLR0913 - a diagnostic has as many parts
+    span: Span, message: str, *, code: str, hint: str, options: CompileOptions, problems: Diagnostics
+) -> None:
+    """Add what this host lacks: an error, or a warning for whoever compiles for another host."""
+    report = problems.warning if options.allow_missing else problems.error
+    report(span, message, code=code, hint=f"{hint} (--allow-missing to go on without)" if hint else "")

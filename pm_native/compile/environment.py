@@ -1,0 +1,119 @@
+"""The environment of a process: each variable in exactly one place, so that no order of systemd's decides.
+
+What the config says itself becomes Environment=. What came from environment files may be secret: it is compiled
+into one file of mode 0600, since every local user can read Environment= over D-Bus.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
+from pm_native.compile.names import prefix
+from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
+from pm_native.unit.file import CONFIGURATION_DIRECTORY, INSTANCE, Setting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pm_native.compile.options import CompileOptions
+    from pm_native.errors import Diagnostics
+    from pm_native.model.project import Process, Project, Variable
+
+INSTANCE_VARIABLE = "PM_NATIVE_INSTANCE"
+# Within double quotes, EnvironmentFile= takes a backslash off these and nothing else (systemd.exec(5)).
+_NEEDS_BACKSLASH = re.compile(r'(["\\`$])')
+
+
+def environment_settings(
+    project: Project, process: Process, extra_path: str, options: CompileOptions
+) -> Iterator[Setting]:
+    """Environment= for each variable of the config, EnvironmentFile= for those of environment files."""
+    if process.is_pool:
+        words = ((f"{INSTANCE_VARIABLE}=", INSTANCE),)
+        yield Setting(
+            ENVIRONMENT, words, origin=process.origin("instances"), why="the number of the instance"
+        )
+    elif process.port is not None:
+        yield Setting(ENVIRONMENT, (f"PORT={process.port}",), origin=process.origin("listen.port"))
+    if extra_path:
+        value = f"PATH={extra_path}:{search_path(process, options)}"
+        yield Setting(
+            ENVIRONMENT, (value,), origin=process.origin("command"), why="where the program was found"
+        )
+    for name, variable in process.environment.items():
+        if name not in computed_names(process, extra_path):
+            yield Setting(ENVIRONMENT, (f"{name}={variable.value}",), origin=variable.span)
+    if from_files(process, extra_path):
+        path = (
+            CONFIGURATION_DIRECTORY,
+            f"/pm-native/{project.name}/{environment_file_name(project, process)}",
+        )
+        place = process.origin("environment_files")
+        yield Setting(ENVIRONMENT_FILE, (path,), origin=place, why="compiled from environment files")
+
+
+def computed_names(process: Process, extra_path: str) -> set[str]:
+    """The variables whose value pm-native itself decides."""
+    names = {counter.variable for counter in instance_counters(process)}
+    if process.is_pool:
+        names.add(INSTANCE_VARIABLE)
+    elif process.port is not None:
+        names.add("PORT")
+    if extra_path:
+        names.add("PATH")
+    return names
+
+
+def from_files(process: Process, extra_path: str) -> dict[str, Variable]:
+    """The variables of environment files that nothing else sets."""
+    if not process.file_environment:
+        return {}
+    taken = computed_names(process, extra_path) | set(process.environment)
+    return {name: variable for name, variable in process.file_environment.items() if name not in taken}
+
+
+def environment_file_name(project: Project, process: Process) -> str:
+    """The name of the compiled environment file of a process."""
+    return f"{prefix(project, process)}.env"
+
+
+def environment_file_text(variables: dict[str, Variable]) -> str:
+    """Lines that systemd reads back to exactly these values (systemd.exec(5), EnvironmentFile=)."""
+    lines = ["# Compiled by pm-native: do not edit, change the source and generate again.\n"]
+    for name, variable in variables.items():
+        value = _NEEDS_BACKSLASH.sub(r"\\\1", variable.value)
+        lines.append(f'{name}="{value}"\n')
+    return "".join(lines)
+
+
+def check_environment(process: Process, problems: Diagnostics) -> None:
+    """Add a diagnostic for each value that no program could be given."""
+    for environment in (process.environment, process.file_environment):
+        for name, variable in environment.items():
+            value = variable.value
+            if "\0" in value:
+                problems.error(variable.span, f"{name} holds a NUL character", code="nul-character")
+            elif len(name) + len(value) > ARGUMENT_MAX // 4 and _size(name, value) > ARGUMENT_MAX:
+                message = f"the value of {name} has {len(value)} characters"
+                hint = f"the kernel takes {ARGUMENT_MAX} bytes at most, the name included"
+                problems.error(variable.span, message, code="too-long", hint=hint)
+            elif not _is_unicode(value):
+                problems.error(
+                    variable.span, f"the value of {name} is not valid Unicode", code="not-unicode"
+                )
+
+
+def _size(name: str, value: str) -> int:
+    return len(f"{name}={value}".encode(errors="replace"))
+
+
+def _is_unicode(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

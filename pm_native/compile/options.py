@@ -1,0 +1,24 @@
+"""What the command line decides about compiling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pm_native.compile.host import Host
+from pm_native.unit.name import Scope
+
+OLDEST_SYSTEMD = 249
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileOptions:
+    """`caller_path` is the PATH of whoever runs the compiler, the second place where programs are looked for.
+
+    With `allow_missing`, programs, users and folders that this host lacks are warnings: for a build host.
+    """
+
+    scope: Scope = Scope.SYSTEM
+    systemd_version: int = 252
+    host: Host = field(default_factory=Host)
+    caller_path: str = ""
+    allow_missing: bool = False

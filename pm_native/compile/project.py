@@ -1,0 +1,320 @@
+"""A project to the units that run it: pure, the same input gives the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pm_native.compile import service
+from pm_native.compile.bundle import (
+    Bundle,
+    BundleUnit,
+    FileKind,
+    LogDirectory,
+    bundle_file,
+)
+from pm_native.compile.check import check_project, report_missing
+from pm_native.compile.command import resolved_command
+from pm_native.compile.environment import (
+    check_environment,
+    environment_file_name,
+    environment_file_text,
+    from_files,
+)
+from pm_native.compile.names import (
+    instance_numbers,
+    main_unit,
+    process_slice,
+    project_slice,
+    project_target,
+    service_name,
+    wanted_unit,
+)
+from pm_native.compile.passthrough import check_pass_through, pass_through
+from pm_native.errors import NOWHERE
+from pm_native.model.project import Condition
+from pm_native.unit import directive as d
+from pm_native.unit.escape import UnrepresentableError, rendered
+from pm_native.unit.file import Setting, UnitFile
+from pm_native.unit.name import Scope
+from pm_native.unit.render import render_unit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pm_native.compile.bundle import (
+        BundleFile,
+    )
+    from pm_native.compile.options import CompileOptions
+    from pm_native.errors import Diagnostics, Span
+    from pm_native.model.project import Process, Project
+    from pm_native.unit.name import UnitName
+
+MADE_BY = "Made by pm-native"
+DO_NOT_EDIT = "Do not edit: change the source and apply it again, or add a drop-in (systemctl edit)."
+BOOT_TARGETS = {Scope.SYSTEM: "multi-user.target", Scope.USER: "default.target"}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledUnit:
+    """One unit file before it is text, with the place in the source that it stands for."""
+
+    name: UnitName
+    sections: tuple[tuple[str, tuple[Setting, ...]], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledProcess:
+    """All that one process (None: the project as a whole) becomes."""
+
+    process: Process | None
+    units: tuple[CompiledUnit, ...]
+    runs: tuple[BundleUnit, ...]
+    environment_file: BundleFile | None = None
+    directories: tuple[LogDirectory, ...] = ()
+
+
+class Compiler:
+    """Compiles one project; problems are added to `problems`."""
+
+    def __init__(self, project: Project, options: CompileOptions, problems: Diagnostics) -> None:
+        self.project = project
+        self.options = options
+        self.problems = problems
+        self.main_units: Mapping[str, str] = {
+            process.name: str(main_unit(project, process)) for process in project.processes
+        }
+
+    def compile(self) -> Iterator[CompiledProcess]:
+        """The project's own units, then those of each process in the order of the source."""
+        check_project(self.project, self.options, self.problems)
+        yield self.compile_top()
+        for process in self.project.processes:
+            yield self.compile_process(process)
+
+    def compile_top(self) -> CompiledProcess:
+        """The target of everything, and the slice around it."""
+        project = self.project
+        target, top_slice = project_target(project), project_slice(project)
+        wants = tuple(
+            Setting(
+                d.WANTS,
+                (str(wanted_unit(project, process)),),
+                origin=process.origin("autostart"),
+                why="autostart",
+            )
+            for process in project.processes
+            if process.autostart
+        )
+        boot = Setting(d.WANTED_BY, (BOOT_TARGETS[self.options.scope],), why="starts at boot")
+        units = (
+            self.unit(
+                target, {"Unit": [*self._about(project.name), *wants], "Install": [boot]}, project.span
+            ),
+            self.unit(top_slice, {"Unit": self._about(project.name)}, project.span),
+        )
+        members = tuple(
+            str(wanted_unit(project, process)) for process in project.processes if process.autostart
+        )
+        return CompiledProcess(None, units, (BundleUnit(str(target), str(target), after=members),))
+
+    def _about(self, text: str) -> list[Setting]:
+        return [
+            Setting(d.DESCRIPTION, (text,), why="made from the names"),
+            Setting(d.SOURCE_PATH, (self.project.source_path,), why="the config that made this unit"),
+        ]
+
+    def compile_process(self, process: Process) -> CompiledProcess:
+        """The service or template of one process, and the units around it."""
+        project, options, problems = self.project, self.options, self.problems
+        check_environment(process, problems)
+        command, extra_path = resolved_command(process, options, problems)
+        self._check_directory(process)
+        sections = {
+            "Unit": [
+                *service.unit_settings(project, process, self.main_units),
+                *service.ordering_settings(options),
+                *service.start_limit_settings(process),
+            ],
+            "Service": [
+                *service.service_settings(project, process, command, extra_path, options),
+                *service.restart_settings(process, options, problems),
+                *service.stop_settings(process),
+            ],
+        }
+        around = [*self._slice(process), *self._timer(process), *self._pool_target(process)]
+        allowed = {"Unit": 0, "Service": 0, "Install": 0} | {
+            name: 0 for unit in around for name, _ in unit.sections
+        }
+        allowed["Slice"] = 0
+        check_pass_through(process, allowed, problems)
+        pass_through(process, sections, ("Unit", "Service", "Install"), options, problems)
+        main = self.unit(service_name(project, process), sections, process.span)
+        variables = from_files(process, extra_path)
+        environment_file = None
+        if variables:
+            name = environment_file_name(project, process)
+            environment_file = bundle_file(FileKind.ENVIRONMENT, name, environment_file_text(variables))
+        return CompiledProcess(
+            process,
+            (main, *around),
+            tuple(self._runs(process, has_environment_file=environment_file is not None)),
+            environment_file,
+            tuple(self._directories(process)),
+        )
+
+    def _check_directory(self, process: Process) -> None:
+        directory = str(process.directory)
+        if not self.options.host.is_directory(directory):
+            report_missing(
+                process.origin("directory") if process.origin("directory") is not NOWHERE else process.span,
+                f"there is no folder {directory} on this host",
+                code="directory-missing",
+                hint="make it, or set `directory`",
+                options=self.options,
+                problems=self.problems,
+            )
+
+    def _slice(self, process: Process) -> Iterator[CompiledUnit]:
+        """The file of the slice, where it has limits: systemd makes the slice itself without one."""
+        limits = process.limits
+        settings: list[Setting] = []
+        if limits.memory_bytes is not None:
+            settings.append(
+                Setting(d.MEMORY_MAX, (str(limits.memory_bytes),), origin=process.origin("limits.memory"))
+            )
+        if limits.cpu_percent is not None:
+            settings.append(
+                Setting(d.CPU_QUOTA, (f"{limits.cpu_percent}%",), origin=process.origin("limits.cpu"))
+            )
+        if limits.tasks is not None:
+            settings.append(
+                Setting(d.TASKS_MAX, (str(limits.tasks),), origin=process.origin("limits.tasks"))
+            )
+        sections = {"Slice": settings}
+        pass_through(process, sections, ("Slice",), self.options, self.problems)
+        if sections["Slice"]:
+            about = self._about(f"{self.project.name} {process.name}, limits")
+            yield self.unit(process_slice(self.project, process), {"Unit": about, **sections}, process.span)
+
+    def _timer(self, process: Process) -> Iterator[CompiledUnit]:
+        if process.schedule:
+            target = project_target(self.project)
+            about = self._about(f"{self.project.name} {process.name}, schedule")
+            about.append(Setting(d.PART_OF, (str(target),), why=f"stops and restarts with {target}"))
+            sections = {"Unit": about, "Timer": [*service.timer_settings(self.project, process)]}
+            pass_through(process, sections, ("Timer",), self.options, self.problems)
+            yield self.unit(wanted_unit(self.project, process), sections, process.span)
+
+    def _pool_target(self, process: Process) -> Iterator[CompiledUnit]:
+        """The target of a pool, which wants its instances."""
+        if process.is_pool:
+            owner = project_target(self.project)
+            settings = self._about(f"{self.project.name} {process.name}, all instances")
+            settings.append(Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}"))
+            settings += [
+                Setting(d.WANTS, (name,), origin=process.origin("instances"))
+                for name in self._instances(process)
+            ]
+            yield self.unit(main_unit(self.project, process), {"Unit": settings}, process.span)
+
+    def _instances(self, process: Process) -> list[str]:
+        template = service_name(self.project, process)
+        return [str(template.instantiate(str(number))) for number in instance_numbers(process, self.options)]
+
+    def _runs(self, process: Process, *, has_environment_file: bool) -> Iterator[BundleUnit]:
+        """The units of the process that can be started, dependencies first."""
+        project = self.project
+        name, file = str(main_unit(project, process)), str(service_name(project, process))
+        after = tuple(
+            self.main_units[item.name] for item in process.depends_on if item.name in self.main_units
+        )
+        requires = tuple(
+            self.main_units[item.name]
+            for item in process.depends_on
+            if item.condition is Condition.COMPLETED and item.name in self.main_units
+        )
+        common = {
+            "process": process.name,
+            "where": process.span.where,
+            "on_change": process.on_change,
+            "after": after,
+            "requires": requires,
+            "files": (environment_file_name(project, process),) if has_environment_file else (),
+        }
+        if process.schedule:
+            timer = str(wanted_unit(project, process))
+            yield BundleUnit(name, file, start=False, **common)  # type: ignore[arg-type]  # one value type per key
+            yield BundleUnit(timer, timer, process.name, process.span.where, process.autostart)
+            return
+        if not process.is_pool:
+            yield BundleUnit(name, file, start=process.autostart, **common)  # type: ignore[arg-type]  # as above
+            return
+        instances = self._instances(process)
+        for instance in instances:
+            yield BundleUnit(instance, file, start=process.autostart, **common)  # type: ignore[arg-type]  # as above
+        yield BundleUnit(
+            name, name, process.name, process.span.where, process.autostart, after=tuple(instances)
+        )
+
+    def _directories(self, process: Process) -> Iterator[LogDirectory]:
+        for target in sorted({process.logs.stdout, process.logs.stderr}):
+            if target.startswith("/"):
+                yield LogDirectory(target.rpartition("/")[0] or "/", process.user or "", process.group or "")
+
+    def unit(self, name: UnitName, sections: Mapping[str, list[Setting]], span: Span) -> CompiledUnit:
+        """The unit with its sections in the order of the manual, those without settings left out."""
+        ordered = [(key, tuple(sections[key])) for key in d.SECTIONS if sections.get(key)]
+        return CompiledUnit(name, tuple(ordered), span)
+
+
+def render_compiled(project: Project, unit: CompiledUnit, problems: Diagnostics) -> BundleFile | None:
+    """The text of the unit under its header; None after adding a diagnostic for what no unit file can hold."""
+    try:
+        body = render_unit(UnitFile((), unit.sections))
+    except UnrepresentableError:
+        _report_unrepresentable(unit, problems)
+        return None
+    digest = sha256(body.encode()).hexdigest()
+    source = unit.span.where.rpartition("/")[2] or project.source_path.rpartition("/")[2]
+    header = f"# {MADE_BY}: project={project.name} source={source} sha256={digest}\n# {DO_NOT_EDIT}\n"
+    return bundle_file(FileKind.UNIT, str(unit.name), header + body)
+
+
+def _report_unrepresentable(unit: CompiledUnit, problems: Diagnostics) -> None:
+    for _, settings in unit.sections:
+        for setting in settings:
+            try:
+                rendered(setting)
+            except UnrepresentableError as error:
+                place = setting.origin if setting.origin is not NOWHERE else unit.span
+                message = f"{setting.directive.name}= cannot hold this value: {error}"
+                problems.error(place, message, code="unrepresentable")
+
+
+def compile_project(project: Project, options: CompileOptions, problems: Diagnostics) -> Bundle:
+    """The bundle of the project; ConfigError with every problem where there is an error."""
+    files: list[BundleFile] = []
+    runs: list[BundleUnit] = []
+    directories: dict[str, LogDirectory] = {}
+    for compiled in Compiler(project, options, problems).compile():
+        texts = [render_compiled(project, unit, problems) for unit in compiled.units]
+        files += [text for text in (*texts, compiled.environment_file) if text is not None]
+        runs += compiled.runs
+        directories |= {
+            item.path: item for item in reversed(compiled.directories) if item.path not in directories
+        }
+    problems.raise_if_errors()
+    target = str(project_target(project))
+    return Bundle(
+        project=project.name,
+        scope=options.scope,
+        systemd_version=options.systemd_version,
+        sources=project.sources,
+        files=tuple(sorted(files, key=lambda item: (item.kind, item.name))),
+        units=tuple(runs),
+        directories=tuple(directories[path] for path in sorted(directories)),
+        wanted_by={target: BOOT_TARGETS[options.scope]},
+    )

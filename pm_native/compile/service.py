@@ -1,0 +1,213 @@
+"""A process to its service, or to the template of its pool: the settings in the order of the manual."""
+
+from __future__ import annotations
+
+import math
+from signal import Signals
+
+from pm_native.compile.command import counted_command
+from pm_native.compile.environment import environment_settings
+from pm_native.compile.names import is_task, main_unit, process_slice, project_target, service_name
+from pm_native.model.project import NULL, Condition, RestartPolicy
+from pm_native.model.quantity import format_duration
+from pm_native.unit import directive as d
+from pm_native.unit.file import INSTANCE, Setting
+from pm_native.unit.name import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pm_native.compile.options import CompileOptions
+    from pm_native.errors import Diagnostics
+    from pm_native.model.project import Process, Project
+    from pm_native.unit.file import Text
+
+# From this version on systemd can let the delay between restarts grow.
+GROWING_DELAY_SINCE = d.RESTART_STEPS.since
+LOG_TARGETS = {"journal": "journal", NULL: NULL}
+
+
+def description(project: Project, process: Process) -> tuple[Text, ...]:
+    """Description=: what the config says, else the names; the instance's number in a template."""
+    text = process.description or f"{project.name} {process.name}"
+    return ((f"{text}, instance ", INSTANCE),) if process.is_pool else (text,)
+
+
+def unit_settings(project: Project, process: Process, units: Mapping[str, str]) -> Iterator[Setting]:
+    """[Unit] of the service: what it is, what it belongs to, what must be there first (`units` by process name)."""
+    why = "made from the names"
+    yield Setting(
+        d.DESCRIPTION, description(project, process), origin=process.origin("description"), why=why
+    )
+    yield Setting(d.SOURCE_PATH, (project.source_path,), why="the config that made this unit")
+    owner = main_unit(project, process) if process.is_pool else project_target(project)
+    yield Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}")
+    yield from dependency_settings(process, units)
+
+
+def dependency_settings(process: Process, units: Mapping[str, str]) -> Iterator[Setting]:
+    """Wants= and After= for what must have started, Requires= for what must have ended well.
+
+    Requires= on a service would restart and stop the dependent with each crash of the dependency, and would not
+    start it again after a failed start: only a task, which stays as it ended, is required.
+    """
+    for item in process.depends_on:
+        if unit := units.get(item.name):
+            pull = d.REQUIRES if item.condition is Condition.COMPLETED else d.WANTS
+            yield Setting(pull, (unit,), origin=item.span)
+            yield Setting(d.AFTER, (unit,), origin=item.span)
+
+
+def start_limit_settings(process: Process) -> Iterator[Setting]:
+    """StartLimitIntervalSec= and StartLimitBurst=, always: systemd's own defaults fit no manager's habits."""
+    restart = process.restart
+    if restart.policy is RestartPolicy.NO or restart.limit is None:
+        why = "no limit: starts by hand and by timers count as well"
+        yield Setting(d.START_LIMIT_INTERVAL_SEC, ("0",), origin=process.origin("restart.limit"), why=why)
+        return
+    window = format_duration(restart.window_usec)
+    yield Setting(
+        d.START_LIMIT_INTERVAL_SEC, (window,), origin=process.origin("restart.window"), why="the default"
+    )
+    # systemd counts starts, the first one included; the config counts restarts.
+    burst = str(restart.limit + 1)
+    yield Setting(
+        d.START_LIMIT_BURST, (burst,), origin=process.origin("restart.limit"), why="the default, plus one"
+    )
+
+
+def service_settings(
+    project: Project, process: Process, command: tuple[str, ...], extra_path: str, options: CompileOptions
+) -> Iterator[Setting]:
+    """[Service]: what runs, as whom, where, and what happens when it ends."""
+    yield from type_settings(process)
+    words = counted_command(process, command)
+    yield Setting(d.EXEC_START, words, ":", origin=process.origin("command"))
+    yield from identity_settings(process)
+    yield from environment_settings(project, process, extra_path, options)
+    yield from log_settings(project, process)
+    yield Setting(
+        d.SLICE, (str(process_slice(project, process)),), why="limits and accounting of all instances"
+    )
+    if process.limits.open_files is not None:
+        files = str(process.limits.open_files)
+        yield Setting(d.LIMIT_NOFILE, (files,), origin=process.origin("limits.open_files"))
+
+
+def type_settings(process: Process) -> Iterator[Setting]:
+    """Type= and what goes with it."""
+    kind = process.origin("kind")
+    timeout = process.start_timeout_usec
+    if is_task(process):
+        yield Setting(d.TYPE, ("oneshot",), origin=kind, why="it runs to completion")
+        if not process.schedule:
+            yield Setting(
+                d.REMAIN_AFTER_EXIT, ("yes",), origin=kind, why="what depends on it sees that it ran"
+            )
+    elif process.notify:
+        yield Setting(d.TYPE, ("notify",), origin=process.origin("notify"))
+        yield Setting(
+            d.NOTIFY_ACCESS, ("all",), origin=process.origin("notify"), why="a child may speak for it"
+        )
+        timeout = timeout if timeout is not None else 90_000_000
+    else:
+        yield Setting(d.TYPE, ("exec",), why="a program that cannot be executed fails the start")
+    if timeout is not None:
+        yield Setting(
+            d.TIMEOUT_START_SEC, (format_duration(timeout),), origin=process.origin("start_timeout")
+        )
+
+
+def identity_settings(process: Process) -> Iterator[Setting]:
+    """User=, Group=, WorkingDirectory= and UMask=."""
+    if process.user is not None:
+        yield Setting(d.USER, (process.user,), origin=process.origin("user"))
+    if process.group is not None:
+        yield Setting(d.GROUP, (process.group,), origin=process.origin("group"))
+    why = "the folder of the config"
+    yield Setting(
+        d.WORKING_DIRECTORY, (str(process.directory),), origin=process.origin("directory"), why=why
+    )
+    if process.umask is not None:
+        yield Setting(d.UMASK, (f"{process.umask:04o}",), origin=process.origin("umask"))
+
+
+def log_settings(project: Project, process: Process) -> Iterator[Setting]:
+    """Where the output goes; the journal needs no word but a name."""
+    streams = ((d.STANDARD_OUTPUT, process.logs.stdout), (d.STANDARD_ERROR, process.logs.stderr))
+    for directive, target in streams:
+        if target != "journal" or process.logs.stdout != "journal":
+            value = LOG_TARGETS.get(target, f"append:{target}")
+            yield Setting(directive, (value,), origin=process.origin("logs"))
+    name: Text = f"{project.name}-{process.name}"
+    if process.is_pool:
+        name = (f"{project.name}-{process.name}@", INSTANCE)
+    yield Setting(d.SYSLOG_IDENTIFIER, (name,), why="journalctl -t finds it")
+
+
+def restart_settings(process: Process, options: CompileOptions, problems: Diagnostics) -> Iterator[Setting]:
+    """Restart= and the delays."""
+    restart = process.restart
+    yield Setting(
+        d.RESTART, (restart.policy.value,), origin=process.origin("restart.policy"), why="the default"
+    )
+    if restart.policy is RestartPolicy.NO:
+        return
+    delay = format_duration(restart.delay_usec)
+    yield Setting(d.RESTART_SEC, (delay,), origin=process.origin("restart.delay"), why="the default")
+    if restart.max_delay_usec is not None and restart.max_delay_usec > restart.delay_usec:
+        place = process.origin("restart.max_delay")
+        maximum = format_duration(restart.max_delay_usec)
+        if options.systemd_version >= GROWING_DELAY_SINCE:
+            steps = restart.steps or doublings(restart.delay_usec, restart.max_delay_usec)
+            yield Setting(d.RESTART_STEPS, (str(steps),), origin=place)
+            yield Setting(d.RESTART_MAX_DELAY_SEC, (maximum,), origin=place)
+        else:
+            message = f"systemd {options.systemd_version} has no growing delay: every restart waits {delay}"
+            hint = (
+                f"systemd {GROWING_DELAY_SINCE} has it (RestartSteps=); until then `delay` is all there is"
+            )
+            problems.warning(place, message, code="no-growing-delay", hint=hint)
+    if restart.prevent_codes:
+        codes = " ".join(map(str, restart.prevent_codes))
+        place = process.origin("restart.prevent_codes")
+        yield Setting(d.RESTART_PREVENT_EXIT_STATUS, (codes,), origin=place)
+
+
+def doublings(delay_usec: int, max_delay_usec: int) -> int:
+    """RestartSteps=: how many restarts it takes until a doubling delay reaches its maximum."""
+    return max(1, math.ceil(math.log2(max_delay_usec / max(delay_usec, 1))))
+
+
+def stop_settings(process: Process) -> Iterator[Setting]:
+    """KillMode=, KillSignal=, TimeoutStopSec=, and the exit codes that count as a clean end."""
+    stop = process.stop
+    yield Setting(d.KILL_MODE, (stop.mode.value,), origin=process.origin("stop.mode"), why="the default")
+    yield Setting(d.KILL_SIGNAL, (stop.signal,), origin=process.origin("stop.signal"), why="the default")
+    timeout = format_duration(stop.timeout_usec)
+    yield Setting(d.TIMEOUT_STOP_SEC, (timeout,), origin=process.origin("stop.timeout"), why="the default")
+    codes = sorted({*stop.success_codes, *signal_code(stop.signal)})
+    if codes:
+        why = "128 plus the stop signal: how shells and many programs end when asked to"
+        place = process.origin("stop.success_codes")
+        yield Setting(d.SUCCESS_EXIT_STATUS, (" ".join(map(str, codes)),), origin=place, why=why)
+
+
+def signal_code(signal: str) -> tuple[int, ...]:
+    """The exit code by which a program says that it ended by this signal; none for real-time signals."""
+    return (128 + Signals[signal].value,) if signal in Signals.__members__ else ()
+
+
+def ordering_settings(options: CompileOptions) -> Iterator[Setting]:
+    """After= of what each service of a host wants below it while it stops."""
+    if options.scope is Scope.SYSTEM:
+        yield Setting(d.AFTER, ("network.target",), why="the network is still there while it stops")
+
+
+def timer_settings(project: Project, process: Process) -> Iterator[Setting]:
+    """[Timer] of a task with a schedule."""
+    for line in process.schedule:
+        yield Setting(d.ON_CALENDAR, (line,), origin=process.origin("schedule"))
+    yield Setting(d.ACCURACY_SEC, ("1s",), why="on the second, not within a minute")
+    yield Setting(d.TIMER_UNIT, (str(service_name(project, process)),), why="what it starts")

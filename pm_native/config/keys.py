@@ -1,0 +1,458 @@
+"""The key table: every key of the native config, declared once.
+
+Validation, the JSON Schema, the reference page and `explain` are all made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pm_native.config.types import (
+    DURATION,
+    PERCENT,
+    SIGNAL,
+    SIZE,
+    Calendar,
+    Choice,
+    Command,
+    Either,
+    Environment,
+    Flag,
+    Integer,
+    ListOf,
+    Name,
+    Text,
+)
+from pm_native.model.project import Condition, OnChange, ProcessKind, RestartPolicy, StopMode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.config.types import ValueType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key. `type` is a value type, or a `Table` of further keys.
+
+    `default` is told, not used: the model holds the defaults. `directives` are what it becomes in unit files.
+    A `planned` key is known and refused, with a word that it comes in a later release.
+    """
+
+    name: str
+    type: ValueType | Table | MapOf
+    help: str
+    default: str = ""
+    directives: tuple[str, ...] = ()
+    example: str = ""
+    required: bool = False
+    planned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of keys; `shorthand` names the key that a bare value stands for."""
+
+    keys: tuple[Key, ...]
+    shorthand: str = ""
+
+    @property
+    def by_name(self) -> dict[str, Key]:
+        """The keys by their names."""
+        return {key.name: key for key in self.keys}
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A table whose keys are names that the user chooses, and whose values are all alike."""
+
+    value: ValueType | Table | MapOf
+    names: str  # what the names are: "a process"
+
+
+class Maximum(StrEnum):
+    """The pool size that follows the number of CPUs."""
+
+    MAX = "max"
+
+
+ENVIRONMENT_KEYS = (
+    Key(
+        name="environment",
+        type=Environment(),
+        help="Environment variables. They win over environment files.",
+        directives=("Environment=",),
+        example='{ NODE_ENV = "production" }',
+    ),
+    Key(
+        name="environment_files",
+        type=ListOf(Text("a path"), "a list of paths"),
+        help="Files of NAME=value lines. They are read when units are generated and compiled into a file of mode"
+        ' 0600 that systemd reads exactly; "-" before a path: the file may be missing.',
+        directives=("EnvironmentFile=",),
+        example='["/etc/shop/shop.env"]',
+    ),
+)
+
+IDENTITY_KEYS = (
+    Key(
+        name="user",
+        type=Text("the name of a user"),
+        help="The user that runs the program. Not for the user manager, which runs everything as its own user.",
+        default="root in the system manager",
+        directives=("User=",),
+        example='"shop"',
+    ),
+    Key(
+        name="group",
+        type=Text("the name of a group"),
+        help="The group that runs the program.",
+        default="the user's own group",
+        directives=("Group=",),
+        example='"www-data"',
+    ),
+)
+
+PROJECT = Table(
+    (
+        Key(
+            name="name",
+            type=Name(),
+            help="The name of the project: the first part of each unit name.",
+            default="the name of the folder that holds the config",
+            directives=("NAME.target", "NAME.slice"),
+            example='"shop"',
+        ),
+        Key(
+            name="directory",
+            type=Text("a path"),
+            help="The folder that the programs run in. Relative paths start here.",
+            default="the folder that holds the config",
+            directives=("WorkingDirectory=",),
+            example='"/srv/shop"',
+        ),
+        *IDENTITY_KEYS,
+        *ENVIRONMENT_KEYS,
+    )
+)
+
+LISTEN = Table(
+    (
+        Key(
+            name="port",
+            type=Integer(1, 65535),
+            help="The port, told to the program in the variable PORT. The instances of a pool get consecutive"
+            " ports: the first this one, the next one more.",
+            directives=("Environment=",),
+            example="3000",
+        ),
+        Key(name="share", type=Flag(), help="One socket, held by systemd, for all instances.", planned=True),
+        Key(name="path", type=Text("a path"), help="A Unix socket, held by systemd.", planned=True),
+        Key(name="backlog", type=Integer(1), help="The queue of the shared socket.", planned=True),
+    ),
+    shorthand="port",
+)
+
+RESTART = Table(
+    (
+        Key(
+            name="policy",
+            type=Choice(RestartPolicy),
+            help="When a program that ended is started again.",
+            default='"always"; "no" for a task',
+            directives=("Restart=",),
+            example='"on-failure"',
+        ),
+        Key(
+            name="delay",
+            type=DURATION,
+            help="The wait before a restart.",
+            default='"1s"',
+            directives=("RestartSec=",),
+            example='"500ms"',
+        ),
+        Key(
+            name="max_delay",
+            type=DURATION,
+            help="Lets the delay double with each restart, up to this. Needs systemd 254; before, the delay is fixed.",
+            default="the delay stays as it is",
+            directives=("RestartMaxDelaySec=", "RestartSteps="),
+            example='"30s"',
+        ),
+        Key(
+            name="limit",
+            type=Integer(0, 1_000_000),
+            help="How many restarts are allowed within the window before it stays failed. 0: no limit.",
+            default="10",
+            directives=("StartLimitBurst=",),
+            example="10",
+        ),
+        Key(
+            name="window",
+            type=DURATION,
+            help="The window of `limit`.",
+            default='"1min"',
+            directives=("StartLimitIntervalSec=",),
+            example='"1min"',
+        ),
+        Key(
+            name="prevent_codes",
+            type=ListOf(Integer(0, 255), "a list of exit codes"),
+            help="Exit codes after which it is left stopped.",
+            directives=("RestartPreventExitStatus=",),
+            example="[2, 78]",
+        ),
+    ),
+    shorthand="policy",
+)
+
+STOP = Table(
+    (
+        Key(
+            name="signal",
+            type=SIGNAL,
+            help="The signal that asks the program to end.",
+            default='"SIGTERM"',
+            directives=("KillSignal=",),
+            example='"SIGINT"',
+        ),
+        Key(
+            name="timeout",
+            type=DURATION,
+            help="How long it may take to end; then SIGKILL.",
+            default='"10s"',
+            directives=("TimeoutStopSec=",),
+            example='"20s"',
+        ),
+        Key(
+            name="mode",
+            type=Choice(StopMode),
+            help="Whom the signal reaches: every process of the unit, the main one (and SIGKILL the rest), or the"
+            " main one alone.",
+            default='"control-group"',
+            directives=("KillMode=",),
+            example='"mixed"',
+        ),
+        Key(
+            name="success_codes",
+            type=ListOf(Integer(0, 255), "a list of exit codes"),
+            help="Exit codes that count as a clean end.",
+            default="128 plus the number of the stop signal",
+            directives=("SuccessExitStatus=",),
+            example="[143]",
+        ),
+    ),
+    shorthand="signal",
+)
+
+LIMITS = Table(
+    (
+        Key(
+            name="memory",
+            type=SIZE,
+            help="Memory of all instances together; beyond it the kernel kills.",
+            directives=("MemoryMax=",),
+            example='"512M"',
+        ),
+        Key(
+            name="cpu",
+            type=PERCENT,
+            help="CPU time of all instances together, as a share of one CPU.",
+            directives=("CPUQuota=",),
+            example='"150%"',
+        ),
+        Key(
+            name="tasks",
+            type=Integer(1),
+            help="Processes and threads of all instances together.",
+            directives=("TasksMax=",),
+            example="256",
+        ),
+        Key(
+            name="open_files",
+            type=Integer(1),
+            help="Open files of each program.",
+            directives=("LimitNOFILE=",),
+            example="65536",
+        ),
+    )
+)
+
+_LOG = Text('"journal", "null" or a path')
+LOGS = Table(
+    (
+        Key(
+            name="stdout",
+            type=_LOG,
+            help='Where standard output goes: "journal", "null" or a file that is appended to.',
+            default='"journal"',
+            directives=("StandardOutput=",),
+            example='"/var/log/shop/api.log"',
+        ),
+        Key(
+            name="stderr",
+            type=_LOG,
+            help="Where standard error goes.",
+            default="where standard output goes",
+            directives=("StandardError=",),
+            example='"journal"',
+        ),
+    )
+)
+
+SYSTEMD_VALUE = ListOf(
+    Either(
+        (
+            (bool, Flag()),
+            (str, Text()),
+            (int, Integer(-(2**63), 2**63 - 1)),
+        ),
+        "a string, a number or a boolean",
+    ),
+    "a value or a list of values",
+)
+
+PROCESS = Table(
+    (
+        Key(
+            name="command",
+            type=Command(),
+            help="The program and its arguments. A string is split into words, without a shell; a list is taken as it"
+            " is. The program is found on the PATH of the user who runs it.",
+            directives=("ExecStart=",),
+            example='["node", "server.js"]',
+            required=True,
+        ),
+        Key(
+            name="shell",
+            type=Flag(),
+            help="Runs `command`, a string, by /bin/sh -c.",
+            default="false",
+            directives=("ExecStart=",),
+            example="true",
+        ),
+        Key(
+            name="description",
+            type=Text(),
+            help="What it is, for `systemctl status`.",
+            default="made from the names",
+            directives=("Description=",),
+            example='"The public API"',
+        ),
+        Key(
+            name="kind",
+            type=Choice(ProcessKind),
+            help="A service runs until it is stopped, a task runs to completion.",
+            default='"service"; "task" where there is a schedule',
+            directives=("Type=", "RemainAfterExit="),
+            example='"task"',
+        ),
+        Key(
+            name="instances",
+            type=Either(((int, Integer(0, 10_000)), (str, Choice(Maximum))), 'a whole number or "max"'),
+            help='Makes it a pool of so many instances, numbered from 1. "max": one per CPU.',
+            default="a single process",
+            directives=("NAME@.service", "NAME.target"),
+            example="4",
+        ),
+        Key(
+            name="listen",
+            type=LISTEN,
+            help="What it listens on.",
+            example="{ port = 3000 }",
+        ),
+        Key(
+            name="depends_on",
+            type=MapOf(Choice(Condition), "a process"),
+            help='What must be there before it starts: "started", "ready" (the program said so itself, see `notify`) or'
+            ' "completed" (a task ended well). A list of names means "started".',
+            directives=("Wants=", "Requires=", "After="),
+            example='{ migrate = "completed", redis = "ready" }',
+        ),
+        Key(
+            name="autostart",
+            type=Flag(),
+            help="Whether it starts with the project, at boot and at apply.",
+            default="true",
+            directives=("Wants= of the target",),
+            example="false",
+        ),
+        Key(
+            name="notify",
+            type=Flag(),
+            help="The program says by itself when it is ready (sd_notify(3)).",
+            default="false",
+            directives=("Type=", "NotifyAccess="),
+            example="true",
+        ),
+        Key(
+            name="start_timeout",
+            type=DURATION,
+            help="How long it may take until it is ready, or until a task ends.",
+            default='"1min 30s"; "infinity" for a task',
+            directives=("TimeoutStartSec=",),
+            example='"5min"',
+        ),
+        Key(
+            name="schedule",
+            type=ListOf(Calendar(), "a schedule or a list of them"),
+            help="When it runs: OnCalendar= of systemd.timer(5), or five-field cron, translated exactly.",
+            directives=("OnCalendar=",),
+            example='"*-*-* 03:00:00"',
+        ),
+        Key(
+            name="restart", type=RESTART, help="What happens when the program ends.", example='"on-failure"'
+        ),
+        Key(name="stop", type=STOP, help="How the program is stopped.", example='{ timeout = "20s" }'),
+        Key(name="limits", type=LIMITS, help="What it may use.", example='{ memory = "512M" }'),
+        Key(
+            name="logs",
+            type=LOGS,
+            help="Where its output goes.",
+            example='{ stdout = "/var/log/shop/api.log" }',
+        ),
+        Key(
+            name="on_change",
+            type=Choice(OnChange),
+            help="What apply does when its units have changed.",
+            default='"restart"',
+            example='"keep"',
+        ),
+        Key(
+            name="directory",
+            type=Text("a path"),
+            help="The folder that it runs in; relative to the project's.",
+            default="the project's",
+            directives=("WorkingDirectory=",),
+            example='"api"',
+        ),
+        *IDENTITY_KEYS,
+        Key(
+            name="umask",
+            type=Text('an octal number in a string, such as "027"'),
+            help="The permissions that new files do not get.",
+            default='"0022"',
+            directives=("UMask=",),
+            example='"027"',
+        ),
+        *ENVIRONMENT_KEYS,
+        Key(
+            name="systemd",
+            type=MapOf(MapOf(SYSTEMD_VALUE, "a directive"), "a section"),
+            help="Any directive at all, in systemd's own words, by section. It wins over what pm-native would write.",
+            directives=("any",),
+            example='{ Service = { LimitCORE = "infinity" } }',
+        ),
+        Key(name="health", type=Text(), help="Health probes.", planned=True),
+        Key(name="scale", type=Text(), help="Bounds for automatic scaling.", planned=True),
+        Key(name="secrets", type=Text(), help="Secrets as systemd credentials.", planned=True),
+        Key(name="sandbox", type=Text(), help="Sandbox profiles.", planned=True),
+    )
+)
+
+CONFIG = Table(
+    (
+        Key(name="project", type=PROJECT, help="What all processes share."),
+        Key(name="process", type=MapOf(PROCESS, "a process"), help="The processes, by name."),
+    )
+)
