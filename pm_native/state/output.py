@@ -1,0 +1,144 @@
+"""A generated set on disk: the files of a bundle in one directory, and the manifest that ties them together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json
+from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.compile.bundle import Bundle, BundleFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What writing a set changed, by file name."""
+
+    created: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: int = 0
+
+
+def manifest_text(bundle: Bundle) -> str:
+    """The manifest as it is written: the same bundle gives the same bytes."""
+    return json.dumps(bundle_to_json(bundle), indent=1, ensure_ascii=False) + "\n"
+
+
+def write_set(bundle: Bundle, directory: Path) -> Written:
+    """Write the files of the bundle that differ, remove those that only the last set had, the manifest last.
+
+    A run that is killed leaves files that do not match the manifest, which `read_set` refuses.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return _write_set(bundle, directory)
+    except PermissionError as error:
+        raise AccessError(f"cannot write {error.filename}: permission denied") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UnavailableError(f"cannot write to {directory}: {error.strerror}") from error
+
+
+def _write_set(bundle: Bundle, directory: Path) -> Written:
+    created: list[str] = []
+    changed: list[str] = []
+    for item in bundle.files:
+        path = directory / item.name
+        old = _read(path)
+        new = item.text.encode()
+        if old == new and path.stat().st_mode & 0o777 == item.mode:
+            continue
+        (created if old is None else changed).append(item.name)
+        if old is None:
+            path.touch(mode=item.mode)
+        path.chmod(item.mode)
+        path.write_bytes(new)
+    names = {item.name for item in bundle.files}
+    removed = sorted(_last_names(directory) - names)
+    for name in removed:
+        (directory / name).unlink(missing_ok=True)
+    manifest = manifest_text(bundle).encode()
+    if _read(directory / MANIFEST_NAME) != manifest:
+        (directory / MANIFEST_NAME).write_bytes(manifest)
+    unchanged = len(bundle.files) - len(created) - len(changed)
+    return Written(
+        created=tuple(created), changed=tuple(changed), removed=tuple(removed), unchanged=unchanged
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _last_names(directory: Path) -> set[str]:
+    """The files of the set that was written here last: plain names, whatever the manifest says."""
+    data = _read(directory / MANIFEST_NAME)
+    if data is None:
+        return set()
+    try:
+        names = {item["name"] for item in json.loads(data)["files"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"{directory / MANIFEST_NAME} is damaged: {error!r}",
+            hint="remove the directory and generate again",
+        ) from error
+    return {
+        name for name in names if isinstance(name, str) and "/" not in name and name not in {"", ".", ".."}
+    }
+
+
+def read_set(directory: Path) -> Bundle:
+    """The set in a directory, whole and as it was generated; StaleError where a file or a source has changed."""
+    hint = "run `pm-native generate` again"
+    data = _read(directory / MANIFEST_NAME)
+    if data is None:
+        raise UnavailableError(
+            f"there is no generated set in {directory}", hint="run `pm-native generate` first"
+        )
+    try:
+        manifest = json.loads(data)
+    except ValueError as error:
+        raise StateError(f"{directory / MANIFEST_NAME} is damaged: {error}", hint=hint) from error
+    listed = bundle_from_json(manifest, {})
+    texts = {item.name: _checked_text(directory, item, hint) for item in listed.files}
+    bundle = bundle_from_json(manifest, texts)
+    for source in bundle.sources:
+        _check_source(source.path, source.sha256, hint)
+    return bundle
+
+
+def _checked_text(directory: Path, item: BundleFile, hint: str) -> str:
+    if "/" in item.name or item.name in {"", ".", ".."}:
+        raise StateError(f"the manifest names a file outside of its directory: {item.name!r}", hint=hint)
+    data = _read(directory / item.name)
+    if data is None or sha256(data).hexdigest() != item.sha256:
+        what = "is missing" if data is None else "has changed since it was generated"
+        raise StaleError(f"{directory / item.name} {what}", hint=hint)
+    return data.decode()
+
+
+def _check_source(path: str, digest: str, hint: str) -> None:
+    from pathlib import Path  # noqa: PLC0415 - annotations only need the name otherwise
+
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise StaleError(
+            f"the source {path} cannot be read any more: {error.strerror}", hint=hint
+        ) from error
+    if sha256(data).hexdigest() != digest:
+        raise StaleError(f"{path} has changed since the units were generated", hint=hint)
+
+
+def unit_files(bundle: Bundle) -> list[BundleFile]:
+    """The unit files of a bundle, without its environment files."""
+    return [item for item in bundle.files if item.kind is FileKind.UNIT]
