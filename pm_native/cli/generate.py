@@ -1,0 +1,106 @@
+"""`pm-native generate`: a config to a directory of units."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pm_native.cli.options import DEFAULT_OUTPUT, with_format, with_json, with_scope, with_source
+from pm_native.cli.report import Messages, Result, finish
+from pm_native.cli.style import Style
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.cli.options import SourceOptions
+    from pm_native.compile.bundle import Bundle
+    from pm_native.state.output import Written
+    from pm_native.unit.name import Scope
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pm-native generate                         the config in this folder
+  pm-native generate -f ecosystem.config.js --env production
+  pm-native generate -f Procfile --formation web=2
+  pm-native generate -o /tmp/units --systemd-version 249"""
+)
+@with_source
+@with_scope
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Where the units go.",
+)
+@with_format
+@with_json
+def generate(
+    *,
+    source: SourceOptions,
+    scope: Scope,
+    root: Path | None,
+    output: Path,
+) -> int:
+    """Compile a config to systemd units, in a directory.
+
+    Writes what differs, removes what the last run wrote and this one does not, and says so. The same config gives
+    the same bytes. Nothing is written when there is an error.
+    """
+    from pm_native.cli.source import compile_options, load_source  # noqa: PLC0415 - not for --help
+    from pm_native.compile.project import compile_project  # noqa: PLC0415 - not for --help
+    from pm_native.errors import Diagnostics  # noqa: PLC0415 - not for --help
+    from pm_native.state.output import write_set  # noqa: PLC0415 - not for --help
+
+    problems = Diagnostics(strict=source.strict)
+    project = load_source(source, Messages(), problems)
+    bundle = compile_project(project, compile_options(source, scope, root), problems)
+    written = write_set(bundle, output)
+    result = Result(
+        command="generate",
+        text=_text(bundle, written, output),
+        data=_data(bundle, written, output),
+        diagnostics=tuple(problems),
+        hints=(f"next: pm-native apply{' --user' if scope == 'user' else ''}",),
+    )
+    return finish(result)
+
+
+def _text(bundle: Bundle, written: Written, output: Path) -> str:
+    style = Style(sys.stdout)
+    changes = [("+", "green", name) for name in written.created]
+    changes += [("~", "yellow", name) for name in written.changed]
+    changes += [("-", "red", name) for name in written.removed]
+    shown = changes if len(changes) <= 50 else changes[:50]
+    lines = [style(f"{sign} {name}", colour) for sign, colour, name in shown]
+    if len(changes) > len(shown):
+        lines.append(f"  and {len(changes) - len(shown)} more")
+    counts = [
+        f"{len(names)} {word}"
+        for names, word in (
+            (written.created, "new"),
+            (written.changed, "changed"),
+            (written.removed, "removed"),
+        )
+        if names
+    ]
+    counts.append(f"{written.unchanged} unchanged")
+    lines.append(f"{output}: {', '.join(counts)}, for systemd {bundle.systemd_version}")
+    return "\n".join(lines)
+
+
+def _data(bundle: Bundle, written: Written, output: Path) -> dict[str, object]:
+    return {
+        "project": bundle.project,
+        "scope": bundle.scope.value,
+        "systemd_version": bundle.systemd_version,
+        "output": str(output),
+        "created": list(written.created),
+        "changed": list(written.changed),
+        "removed": list(written.removed),
+        "unchanged": written.unchanged,
+    }

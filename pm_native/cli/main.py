@@ -1,0 +1,138 @@
+"""The entry point: finds the command, catches every failure once, picks the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from pm_native.errors import ExitCode, PmNativeError, did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Each command with its line of help: `pm-native --help` imports none of their modules.
+COMMANDS = {
+    "init": "Write a commented pm-native.toml to start from.",
+    "check": "Check a config and show every problem in it.",
+    "generate": "Compile a config to systemd units, in a directory.",
+    "explain": "Show each setting with the config line it came from.",
+    "plan": "Show what apply would do, and why.",
+    "apply": "Switch the running system to the generated units.",
+    "status": "Show state, memory and CPU of each process.",
+    "logs": "Show what the processes wrote.",
+    "start": "Start processes.",
+    "stop": "Stop processes.",
+    "restart": "Restart processes.",
+    "remove": "Stop a project and take its units away.",
+    "schema": "Print the JSON Schema of the native config.",
+    "completion": "Print the completion script of a shell.",
+}
+
+COMPLETION_VARIABLE = "_PM_NATIVE_COMPLETE"
+
+EPILOG = """\b
+Examples:
+  pm-native init                        a config to start from
+  pm-native generate && pm-native apply compile, then switch
+  pm-native generate -f ecosystem.config.js
+  pm-native status --watch
+\b
+Day to day, use systemctl and journalctl: the units are yours.
+Exit codes: 0 done, 1 failed, 2 plan has changes, 4 units failed, 64 usage,
+69 no systemd, 77 not allowed, 78 bad config. More: docs/commands.md."""
+
+
+class LazyGroup(click.Group):
+    """Imports the module of a command when the command runs, and suggests names."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All commands, in the order of a first day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The command of this name, None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module  # noqa: PLC0415 - for a command only
+
+        command = getattr(import_module(f"pm_native.cli.{cmd_name}"), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"pm_native.cli.{cmd_name} has no command of its own name")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with a suggestion for a name that is nearly right."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS)
+            raise click.UsageError(f"there is no command {args[0]!r}{f'; {hint}' if hint else ''}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """The list of commands, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and for --version only
+
+        click.echo(f"pm-native {version('pm-native')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Turn process-manager configs into systemd units, and switch to them safely."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one command line; prints, but never exits."""
+    from pm_native.cli.report import Presentation, failure  # noqa: PLC0415 - keeps `--help` light
+
+    shown = Presentation()
+    try:
+        code = cli.main(args=list(arguments), prog_name="pm-native", standalone_mode=False, obj=shown)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter's own flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except PmNativeError as error:
+        return failure(error, shown)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def main() -> None:
+    """The console script."""
+    if COMPLETION_VARIABLE in os.environ:
+        cli.main(prog_name="pm-native", complete_var=COMPLETION_VARIABLE)
+    sys.exit(run(sys.argv[1:]))

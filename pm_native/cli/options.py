@@ -1,0 +1,164 @@
+"""The options that commands share, and what they mean together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from pm_native.cli.report import FORMATS, Presentation
+from pm_native.errors import UsageError
+from pm_native.unit.name import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pm_native.state.layout import Layout
+
+DEFAULT_OUTPUT = "build/systemd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Which config is read, and how."""
+
+    file: Path | None
+    project_name: str | None
+    variant: str | None
+    formation: dict[str, int]
+    base_port: int | None
+    strict: bool
+    allow_missing: bool
+    systemd_version: str
+
+
+def parse_formation(text: str) -> dict[str, int]:
+    """`web=2,worker=1` as counts by process name, as foreman's -m and honcho's -c take it."""
+    counts: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, count = part.strip().partition("=")
+        if not equals or not name or not count.isdecimal():
+            raise UsageError(f"not a formation: {part!r}", hint="as in --formation web=2,worker=1")
+        counts[name] = int(count)
+    return counts
+
+
+def with_source(function: Callable[..., int]) -> Callable[..., int]:
+    """The options of commands that read a config; the command gets them as `source`."""
+
+    @wraps(function)  # carries the options that were declared below, too
+    def collect(  # noqa: PLR0913 - one per option
+        *args: object,
+        file: Path | None,
+        project_name: str | None,
+        variant: str | None,
+        formation: str,
+        base_port: int | None,
+        strict: bool,
+        allow_missing: bool,
+        systemd_version: str,
+        **rest: object,
+    ) -> int:
+        source = SourceOptions(
+            file=file,
+            project_name=project_name,
+            variant=variant,
+            formation=parse_formation(formation),
+            base_port=base_port,
+            strict=strict,
+            allow_missing=allow_missing,
+            systemd_version=systemd_version,
+        )
+        return function(*args, source=source, **rest)
+
+    options = (
+        click.option(
+            "-f", "--file", type=click.Path(path_type=Path), help="The config; else the one in this folder."
+        ),
+        click.option(
+            "--project", "project_name", help="The name of the project, over what the config says."
+        ),
+        click.option("--env", "variant", help="PM2: lay env_NAME over env."),
+        click.option(
+            "--formation", default="", metavar="NAME=N,...", help="Procfile: instances of each process."
+        ),
+        click.option("--base-port", type=click.IntRange(1, 65535), help="Procfile: the first PORT (5000)."),
+        click.option("--strict", is_flag=True, help="Take warnings as errors."),
+        click.option(
+            "--allow-missing", is_flag=True, help="Warn of programs and users that this host lacks."
+        ),
+        click.option(
+            "--systemd-version",
+            default="auto",
+            metavar="auto|N",
+            help="The systemd to compile for (this host's).",
+        ),
+    )
+    wrapped: Callable[..., int] = collect
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _speak(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+    shown = ctx.find_root().obj
+    if isinstance(shown, Presentation):
+        shown.command = ctx.info_name or ""
+        setattr(shown, str(parameter.name), value)
+
+
+def with_format(function: Callable[..., int]) -> Callable[..., int]:
+    """`--format`, how diagnostics are printed."""
+    return click.option(
+        "--format",
+        "diagnostic_format",
+        type=click.Choice(FORMATS),
+        default="full",
+        help="How problems are printed.",
+        expose_value=False,
+        is_eager=True,
+        callback=_speak,
+    )(function)
+
+
+def with_json(function: Callable[..., int]) -> Callable[..., int]:
+    """`--json`, the envelope instead of text."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON envelope.",
+        expose_value=False,
+        is_eager=True,
+        callback=_speak,
+    )(function)
+
+
+def with_scope(function: Callable[..., int]) -> Callable[..., int]:
+    """`--user` and `--root`: which systemd; the command gets them as `scope` and `root`."""
+
+    @wraps(function)  # carries the options that were declared below, too
+    def collect(*args: object, user: bool, root: Path | None, **rest: object) -> int:
+        return function(*args, scope=Scope.USER if user else Scope.SYSTEM, root=root, **rest)
+
+    user = click.option("--user/--system", default=False, help="Your own service manager, or the system's.")
+    root = click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Work on the host below this folder, offline.",
+    )
+    return user(root(collect))
+
+
+def layout_of(scope: Scope, root: Path | None) -> Layout:
+    """The layout of what `with_scope` gave."""
+    from pm_native.state.layout import system_layout, user_layout  # noqa: PLC0415 - not for --help
+
+    if root is not None and not root.is_dir():
+        raise UsageError(f"--root: there is no folder {root}")
+    base = root.absolute() if root is not None else Path("/")
+    return system_layout(base) if scope is Scope.SYSTEM else user_layout(os.environ, base)

@@ -1,0 +1,202 @@
+"""What a command says: results to stdout, messages and diagnostics to stderr, or one JSON envelope."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+
+import click
+
+from pm_native.cli.style import Style
+from pm_native.errors import ConfigError, ExitCode, Severity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pm_native.errors import Diagnostic, PmNativeError
+
+ENVELOPE_VERSION = 1
+FORMATS = ("full", "concise", "json", "github")
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+_GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+_LINE_MAX = 160  # a minified config has lines that fill a screen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a command found or did: `text` for people, `data` for programs, the same facts in both."""
+
+    command: str
+    text: str = ""
+    data: object = None
+    exit_code: ExitCode = ExitCode.OK
+    diagnostics: tuple[Diagnostic, ...] = ()
+    hints: tuple[str, ...] = ()
+    error: PmNativeError | None = None
+
+
+@dataclass(slots=True)
+class Presentation:
+    """How this run speaks; `--json` and `--format` set it as they are parsed, so that failures follow them too."""
+
+    as_json: bool = False
+    diagnostic_format: str = "full"
+    command: str = ""
+
+
+def presentation() -> Presentation:
+    """How the command that runs now speaks."""
+    found = click.get_current_context().find_root().obj
+    if not isinstance(found, Presentation):
+        raise TypeError("a run begins with its presentation")
+    return found
+
+
+def finish(result: Result, shown: Presentation | None = None) -> int:
+    """Print a result and give its exit code."""
+    shown = shown or presentation()
+    if shown.as_json:
+        click.echo(json.dumps(envelope(result), ensure_ascii=False))
+        return result.exit_code
+    print_diagnostics(result.diagnostics, shown.diagnostic_format)
+    if result.text:
+        click.echo(result.text)
+    if result.error is not None:
+        print_failure(result.error)
+    for hint in result.hints:
+        click.echo(Style(sys.stderr)(hint, "dim"), err=True)
+    return result.exit_code
+
+
+def failure(error: PmNativeError, shown: Presentation) -> int:
+    """Print a failure as the run speaks, and give its exit code."""
+    found = error.diagnostics if isinstance(error, ConfigError) else ()
+    told = None if isinstance(error, ConfigError) else error
+    result = Result(command=shown.command, exit_code=error.exit_code, diagnostics=found, error=told)
+    return finish(result, shown)
+
+
+def envelope(result: Result) -> dict[str, object]:
+    """The JSON form of a result; additions keep the version, anything else raises it."""
+    return {
+        "version": ENVELOPE_VERSION,
+        "command": result.command,
+        "exit_code": int(result.exit_code),
+        "data": result.data,
+        "diagnostics": [diagnostic_data(item) for item in result.diagnostics],
+        "error": None
+        if result.error is None
+        else {"message": result.error.message, "hint": result.error.hint},
+    }
+
+
+def diagnostic_data(item: Diagnostic) -> dict[str, object]:
+    """A diagnostic for programs."""
+    span = item.span
+    return {
+        "severity": item.severity.value,
+        "code": item.code,
+        "message": item.message,
+        "hint": item.hint,
+        "file": span.source.name,
+        "line": span.line,
+        "column": span.column,
+        "end_column": span.end,
+        "path": span.path,
+    }
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str = "full") -> None:
+    """Print diagnostics in one of FORMATS: json and github to stdout, where programs look for them."""
+    items = tuple(diagnostics)
+    match diagnostic_format:
+        case "json":
+            click.echo(
+                json.dumps({"version": ENVELOPE_VERSION, "diagnostics": [diagnostic_data(x) for x in items]})
+            )
+        case "github":
+            for item in items:
+                click.echo(_github(item))
+        case "concise":
+            for item in items:
+                click.echo(f"{item.span}: {item.severity}: {item.message} [{item.code}]", err=True)
+        case _:
+            style = Style(sys.stderr)
+            for item in items:
+                click.echo(full_text(item, style), err=True)
+            if items:
+                click.echo(_summary(items, style), err=True)
+
+
+def full_text(item: Diagnostic, style: Style) -> str:
+    """A diagnostic with its line of the source, a caret under the place, and the way out."""
+    colour = _COLOURS[item.severity]
+    span = item.span
+    place = style(f"{span}:", "bold")
+    lines = [
+        f"{place} {style(f'{item.severity}:', 'bold', colour)} {item.message} {style(f'[{item.code}]', 'dim')}"
+    ]
+    source = span.source.line(span.line) if span.line else ""
+    if source.strip():
+        # Tabs keep the caret in place when they are kept in the padding.
+        start = max(0, span.column - 1)
+        cut = max(0, start - _LINE_MAX // 2)
+        shown = source[cut : cut + _LINE_MAX].rstrip()
+        padding = "".join("\t" if char == "\t" else " " for char in source[cut:start])
+        width = max(1, min(span.end - span.column, len(shown) - (start - cut)))
+        number = str(span.line)
+        gutter = " " * len(number)
+        lines.append(f"  {style(f'{number} |', 'dim')} {_printable(shown)}")
+        lines.append(f"  {gutter} {style('|', 'dim')} {padding}{style('^' * width, colour)}")
+    if item.hint:
+        lines.append(f"  {style('hint:', 'bold')} {item.hint}")
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """The text without what would move the cursor or change the colour of a terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def _github(item: Diagnostic) -> str:
+    def escape(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    span = item.span
+    place = f"file={span.source.name}" + (f",line={span.line},col={span.column}" if span.line else "")
+    message = item.message + (f" (hint: {item.hint})" if item.hint else "")
+    return f"::{_GITHUB[item.severity]} {place},title={item.code}::{escape(message)}"
+
+
+def _summary(items: tuple[Diagnostic, ...], style: Style) -> str:
+    counts = {severity: sum(item.severity is severity for item in items) for severity in Severity}
+    words = [
+        style(f"{count} {severity}{'s' if count != 1 else ''}", _COLOURS[severity])
+        for severity, count in counts.items()
+        if count
+    ]
+    return ", ".join(words)
+
+
+def print_failure(error: PmNativeError) -> None:
+    """Print a failure that has no place in a source."""
+    style = Style(sys.stderr)
+    click.echo(f"{style('error:', 'bold', 'red')} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {style('hint:', 'bold')} {error.hint}", err=True)
+
+
+@dataclass(slots=True)
+class Messages:
+    """Short messages on the way, to stderr."""
+
+    style: Style = field(default_factory=lambda: Style(sys.stderr))
+
+    def say(self, text: str) -> None:
+        """Tell what is being done."""
+        if not presentation().as_json:
+            click.echo(self.style(text, "dim"), err=True)

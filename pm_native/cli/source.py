@@ -1,0 +1,120 @@
+"""From the command line's words to a compiled bundle: find the config, load it by its format, compile it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from pm_native.compile.host import Host
+from pm_native.compile.options import OLDEST_SYSTEMD, CompileOptions
+from pm_native.config.load import FILE_NAMES, load_project
+from pm_native.errors import ConfigError, UsageError
+from pm_native.model.names import NAME_RULE, is_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.cli.options import SourceOptions
+    from pm_native.cli.report import Messages
+    from pm_native.errors import Diagnostics
+    from pm_native.model.project import Project
+    from pm_native.unit.name import Scope
+
+NATIVE = "native"
+
+
+def find_source(options: SourceOptions, messages: Messages) -> tuple[Path, str]:
+    """The config file, and the name of its format: what `-f` says, else the one in the current folder."""
+    from pm_native.importers.registry import find_config, importers  # noqa: PLC0415 - not for --help
+
+    if options.file is not None:
+        if options.file.is_dir():
+            return _found_in(options.file, find_config(options.file), messages)
+        if options.file.name in FILE_NAMES or options.file.suffix == ".toml":
+            return options.file, NATIVE
+        for name, importer in importers().items():
+            if importer.recognises(options.file):
+                return options.file, name
+        if options.file.suffix in {".yaml", ".yml", ".json"}:
+            return options.file, NATIVE
+        known = ", ".join(name for importer in importers().values() for name in importer.file_names)
+        raise UsageError(
+            f"cannot tell the format of {options.file} by its name",
+            hint=f"pm-native reads {', '.join(FILE_NAMES)}, {known}",
+        )
+    return _found_in(Path(), find_config(Path()), messages)
+
+
+def _found_in(folder: Path, found: list[tuple[Path, str]], messages: Messages) -> tuple[Path, str]:
+    if not found:
+        where = "this folder" if folder == Path() else str(folder)
+        raise UsageError(
+            f"there is no config in {where}",
+            hint="`pm-native init` writes one to start from; -f FILE names one of another name",
+        )
+    native = [item for item in found if item[1] == NATIVE]
+    if len(native or found) > 1:
+        names = ", ".join(str(path) for path, _ in native or found)
+        raise UsageError(f"there are several configs here: {names}", hint="say which with -f FILE")
+    path, kind = (native or found)[0]
+    messages.say(f"using {path}" + ("" if kind == NATIVE else f" ({kind})"))
+    return path, kind
+
+
+def load_source(options: SourceOptions, messages: Messages, problems: Diagnostics) -> Project:
+    """The project that the options name; ConfigError where it cannot be read."""
+    path, kind = find_source(options, messages)
+    if kind == NATIVE:
+        project = load_project(path, str(path), problems)
+    else:
+        from pm_native.importers.base import ImportOptions  # noqa: PLC0415 - foreign formats only
+        from pm_native.importers.registry import importers  # noqa: PLC0415 - foreign formats only
+
+        given = ImportOptions(
+            project_name=options.project_name,
+            variant=options.variant,
+            formation=options.formation,
+            base_port=options.base_port,
+            environ=dict(os.environ),
+        )
+        project = importers()[kind].load(path, str(path), given, problems)
+    if project is None:
+        raise ConfigError(problems)
+    if options.project_name is not None:
+        if not is_name(options.project_name):
+            raise UsageError(f"--project: not a valid name: {options.project_name!r}", hint=NAME_RULE)
+        project = replace(project, name=options.project_name)
+    return project
+
+
+def compile_options(options: SourceOptions, scope: Scope, root: Path | None) -> CompileOptions:
+    """What the compiler needs to know beside the project."""
+    return CompileOptions(
+        scope=scope,
+        systemd_version=systemd_version(options.systemd_version),
+        host=Host(root.absolute() if root is not None else Path("/")),
+        caller_path=os.environ.get("PATH", ""),
+        allow_missing=options.allow_missing,
+    )
+
+
+def systemd_version(text: str) -> int:
+    """The version that `--systemd-version` means; `auto`: this host's, the oldest supported where it has none."""
+    if text == "auto":
+        return _host_systemd_version() or OLDEST_SYSTEMD
+    if not text.isdecimal() or int(text) < OLDEST_SYSTEMD:
+        hint = f"auto, or a number from {OLDEST_SYSTEMD} on"
+        raise UsageError(f"--systemd-version: not a version to compile for: {text!r}", hint=hint)
+    return int(text)
+
+
+def _host_systemd_version() -> int | None:
+    try:
+        run = subprocess.run(
+            ["systemctl", "--version"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None  # no systemd here: the caller compiles for another host
+    words = run.stdout.split()
+    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else None
