@@ -1,6 +1,7 @@
 """Boot a throwaway machine and run one command in it, or a shell.
 
     python tests/machine/__main__.py [--root host|trixie] [--user NAME] [-- COMMAND...]
+    python tests/machine/__main__.py --mop-up
 
 The exit status is the command's. It needs root and nothing but the standard library.
 """
@@ -21,7 +22,7 @@ def main() -> int:
         str(Path(__file__).resolve().parents[2])
     ]  # run as a file, this finds only its own directory
     from tests.machine import nspawn
-    from tests.machine.harness import Machine, MachineUnavailableError
+    from tests.machine.harness import CHECKOUT, Machine, MachineUnavailableError
 
     parser = argparse.ArgumentParser(
         prog="python tests/machine/__main__.py", description="Run a command on a throwaway systemd machine."
@@ -31,7 +32,11 @@ def main() -> int:
         "--user", help="make this user, with a systemd of its own, and run the command as it"
     )
     parser.add_argument("command", nargs="*", metavar="COMMAND", help="a login shell if there is none")
+    parser.add_argument("--mop-up", action="store_true", help="only remove machines whose owner is dead")
     arguments = parser.parse_args()
+    if arguments.mop_up:
+        nspawn.mop_up(CHECKOUT / ".machine")
+        return 0
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:

@@ -1,0 +1,43 @@
+# make test, make demo: from a fresh clone, on Debian 12 or later, as root (all tests) or not (those that can).
+# PYTHON=... picks the interpreter that .venv is made with; ARGS="-k pool" goes to pytest.
+
+VENV := .venv
+READY := $(VENV)/.ready
+
+.DELETE_ON_ERROR:
+.PHONY: demo test bench lint machine clean venv
+
+demo: $(READY) machine
+	$(VENV)/bin/python examples/demo.py
+
+test: $(READY) machine
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+bench: $(READY) machine
+	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+venv: $(READY)
+
+# Installed anew only when the project's metadata changes: the code itself is used in place. A virtualenv that
+# was moved or lost its interpreter is made again.
+$(READY): pyproject.toml packaging/bootstrap.sh
+	python=$$(packaging/bootstrap.sh) && \
+	if ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(VENV); fi
+	PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+		$(VENV)/bin/python -m pip install --quiet --editable '.[test,lint]'
+	touch $@
+
+# Each time: it takes a moment, and the next run may be the first as root.
+machine:
+	@packaging/bootstrap.sh machine >/dev/null
+
+# Machines whose owner is dead go first: what is left of one may be in use by a live run.
+clean:
+	if [ -x $(VENV)/bin/python ] && [ -d .machine ]; then $(VENV)/bin/python -m tests.machine --mop-up; fi
+	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

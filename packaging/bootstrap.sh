@@ -1,0 +1,63 @@
+#!/bin/sh
+# Makes a Debian host ready for `make test` and `make demo`: installs what is missing, as root, or says what is.
+#
+#   packaging/bootstrap.sh            a python3 that can make a virtualenv
+#   packaging/bootstrap.sh machine    also what the tests on a booted systemd need
+#
+# The last line on stdout is the interpreter to use. Without root nothing is installed: what is missing for
+# python ends the run with a hint, what is missing for machines is only told (those tests are skipped).
+set -eu
+
+# The first interpreter on PATH that is new enough and can make a virtualenv with pip in it.
+find_python() {
+    for name in "${PYTHON:-}" python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
+        [ -n "$name" ] && command -v "$name" >/dev/null 2>&1 || continue
+        # pyenv's shims exist for versions that are not selected: only running one tells. ensurepip is what
+        # Debian keeps apart, in python3-venv.
+        "$name" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+        "$name" -c 'import sys; print(sys.executable)'
+        return
+    done
+    return 1
+}
+
+missing_for_machine() {
+    for pair in \
+        systemctl:systemd systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux \
+        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs; do
+        command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
+    done
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
+    [ -e /usr/lib/systemd/user/dbus.socket ] || echo dbus-user-session
+    [ -n "$(find /lib/*/security /usr/lib/*/security -name pam_systemd.so 2>/dev/null)" ] || echo libpam-systemd
+}
+
+# Installs its arguments if that is possible here; fails without a word if not.
+install() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+    echo "installing: $*" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    {
+        # The lists of a fresh image are absent or stale, which shows when the install fails.
+        apt-get install --yes --no-install-recommends "$@" ||
+            { apt-get update && apt-get install --yes --no-install-recommends "$@"; }
+    } </dev/null >&2
+}
+
+if ! python=$(find_python); then
+    install python3 python3-venv || true
+    python=$(find_python) || {
+        echo "no python3 of version 3.11 or later with venv: apt-get install python3 python3-venv" >&2
+        exit 69
+    }
+fi
+
+if [ "${1:-}" = machine ]; then
+    missing=$(missing_for_machine | tr '\n' ' ')
+    # shellcheck disable=SC2086  # a list of words
+    if [ -n "$missing" ] && ! install $missing; then
+        echo "tests on a booted systemd need, and will be skipped without: apt-get install $missing" >&2
+    fi
+fi
+
+echo "$python"
