@@ -83,6 +83,15 @@ class Bundle:
     wanted_by: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What the last apply left: its bundle (without texts), its number; `complete` when every step was done."""
+
+    generation: int
+    bundle: Bundle
+    complete: bool = True
+
+
 def bundle_to_json(bundle: Bundle) -> dict[str, object]:
     """The bundle without the texts of its files, as manifests hold it."""
     data = asdict(bundle)

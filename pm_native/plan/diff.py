@@ -1,0 +1,67 @@
+"""Two texts of a unit file to the directives in which they differ, and what a difference asks for."""
+
+from __future__ import annotations
+
+from pm_native.plan.model import Change
+from pm_native.unit.escape import rendered
+from pm_native.unit.parse import UnitSyntaxError, parse_unit
+
+# What systemd takes up when it reloads its unit files, or what has no effect on a running unit at all.
+COSMETIC = frozenset(
+    {
+        "Unit.Description",
+        "Unit.Documentation",
+        "Unit.SourcePath",
+        "Unit.Wants",
+        "Unit.Requires",
+        "Unit.After",
+        "Unit.Before",
+        "Unit.PartOf",
+        "Unit.OnFailure",
+        "Unit.StartLimitIntervalSec",
+        "Unit.StartLimitBurst",
+        "Service.Restart",
+        "Service.RestartSec",
+        "Service.RestartSteps",
+        "Service.RestartMaxDelaySec",
+        "Service.RestartPreventExitStatus",
+        "Service.SuccessExitStatus",
+        "Service.TimeoutStartSec",
+        "Service.TimeoutStopSec",
+        "Service.KillMode",
+        "Service.KillSignal",
+        "Service.ExecReload",
+    }
+)
+
+
+def changed_directives(old: str, new: str) -> tuple[Change, ...]:
+    """The directives whose values differ, in the order of the new text; [Install] is systemctl's, not the unit's."""
+    before, after = _values(old), _values(new)
+    names = [*after, *(name for name in before if name not in after)]
+    return tuple(
+        Change(name, before.get(name, ""), after.get(name, ""))
+        for name in names
+        if before.get(name, "") != after.get(name, "")
+    )
+
+
+def needs_restart(changes: tuple[Change, ...]) -> bool:
+    """Whether a running unit keeps the old values until it is started again."""
+    return any(
+        change.directive not in COSMETIC and change.directive.startswith("Service.") for change in changes
+    )
+
+
+def _values(text: str) -> dict[str, str]:
+    """Each directive with all its values, one a line: for systemd their order is what counts."""
+    try:
+        unit = parse_unit(text)
+    except UnitSyntaxError:
+        return {"text": text}  # somebody's broken edit: all of it differs
+    values: dict[str, list[str]] = {}
+    for setting in unit.settings():
+        directive = setting.directive
+        if directive.section != "Install":
+            values.setdefault(f"{directive.section}.{directive.name}", []).append(rendered(setting))
+    return {name: "\n".join(lines) for name, lines in values.items()}

@@ -1,0 +1,73 @@
+"""What pm-native keeps of an applied project: the manifest of what it owns. Generations will live beside it."""
+
+from __future__ import annotations
+
+import json
+
+from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json
+from pm_native.errors import AccessError, StateError
+from pm_native.state.files import remove, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.state.layout import Layout
+
+FORMAT = 1
+_NAME = "current.json"
+
+
+class Store:
+    """The records of one project in one layout. Mode 0700: environment files of a project are secrets."""
+
+    def __init__(self, layout: Layout, project: str) -> None:
+        self.directory = layout.records(project)
+        self._path = self.directory / _NAME
+
+    def load(self) -> Installed | None:
+        """What the last apply left, None where there was none; StateError where the record is damaged or too new."""
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise AccessError(f"cannot read {self._path}: permission denied", hint="use sudo") from error
+        except UnicodeDecodeError as error:
+            raise StateError(f"{self._path} is damaged: {error}") from error
+        try:
+            data = json.loads(text)
+            version, generation, complete = data["format"], data["generation"], data["complete"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"{self._path} is damaged: {error!r}") from error
+        if version > FORMAT:
+            raise StateError(f"{self._path} is from a newer pm-native (format {version})")
+        return Installed(
+            generation=generation, bundle=bundle_from_json(data["bundle"], {}), complete=complete
+        )
+
+    def save(self, installed: Installed) -> None:
+        """Record what is installed now, whole and at once."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data = {
+            "format": FORMAT,
+            "generation": installed.generation,
+            "complete": installed.complete,
+            "bundle": bundle_to_json(installed.bundle),
+        }
+        write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o600)
+
+    def forget(self) -> None:
+        """Remove the records of a project that is gone."""
+        remove(self._path)
+        self.directory.rmdir()
+
+
+def known_projects(directory: Path) -> list[str]:
+    """The projects that have records in `directory` (`Layout.state / "pm-native"`), sorted."""
+    try:
+        return sorted(path.name for path in directory.iterdir() if (path / _NAME).exists())
+    except FileNotFoundError:
+        return []
+    except PermissionError as error:
+        raise AccessError(f"cannot read {directory}: permission denied", hint="use sudo") from error
