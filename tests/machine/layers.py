@@ -139,7 +139,9 @@ def install_checkout(layer: Layer) -> None:
 
 
 def discard(workdir: Path) -> None:
-    """Remove a machine's directory; a work directory of overlayfs is closed to its own owner."""
-    for stubborn in workdir.glob("work/*"):
+    """Remove a machine's directory; its lock last, so that a removal that is cut short is taken up again."""
+    for stubborn in workdir.glob("work/*"):  # overlayfs closes it even to its owner
         stubborn.chmod(0o700)
+    for directory in workdir.glob("*/"):
+        shutil.rmtree(directory)
     shutil.rmtree(workdir)

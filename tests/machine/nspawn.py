@@ -244,14 +244,29 @@ def make_workdir(machines: Path, name: str) -> tuple[Path, int]:
     """A new directory for the machine `name`, and the lock on it: it is never seen without being locked."""
     scratch = machines / f".{name}"
     scratch.mkdir(parents=True, mode=0o755)
-    handle = claim(scratch)
+    (scratch / "lock").touch()
+    if (handle := claim(scratch)) is None:
+        raise FileExistsError(f"somebody else holds {scratch}")
     return scratch.rename(machines / name), handle
 
 
-def claim(workdir: Path) -> int:
-    """Mark `workdir` as in use for as long as this process lives; the descriptor of its lock."""
-    handle = os.open(workdir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def claim(workdir: Path) -> int | None:
+    """Mark `workdir` as in use for as long as this process lives; the descriptor of its lock, None if it is taken.
+
+    A directory without a lock is one that is being removed.
+    """
+    try:
+        handle = os.open(workdir / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    if not os.fstat(handle).st_nlink:  # removed between the two calls
+        os.close(handle)
+        return None
     return handle
 
 
@@ -259,9 +274,7 @@ def mop_up(machines: Path) -> list[str]:
     """Remove the machines below `machines` whose owner is dead; their names."""
     gone = []
     for workdir in sorted(machines.glob("pm-native-*")):
-        try:
-            handle = claim(workdir)
-        except (BlockingIOError, FileNotFoundError):  # in use, or removed by its owner just now
+        if (handle := claim(workdir)) is None:
             continue
         try:
             sweep(workdir.name)
