@@ -191,7 +191,8 @@ class _Run:
         self._overdue.discard(self._tasks.pop(task))
         self._changed.set()
         if not task.cancelled():
-            self._bug = self._bug or task.exception()
+            bug = task.exception()  # always asked for, else asyncio complains that nobody did
+            self._bug = self._bug or bug
 
     async def _watch(self, index: int) -> None:
         """Submit one job and see it through, and beyond its time: it takes room in the queue until it ends."""
