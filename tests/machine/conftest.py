@@ -3,6 +3,7 @@
 machine         each root in turn; a test that takes it runs once on every systemd there is
 host_machine    the host's own root alone, for what takes long and would tell nothing new on another
 fresh_machine   each root in turn, booted for this one test: for reboots, and for what cannot be undone
+bootable        nothing: for tests that boot machines by themselves
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import nspawn
 from tests.machine.harness import Machine, MachineUnavailableError
 from tests.machine.roots import TRIXIE_SYSTEMD, host_systemd
 
@@ -47,6 +49,12 @@ def give_up(reason: str) -> NoReturn:
     if os.environ.get(REQUIRED, "0") not in {"", "0"}:
         pytest.fail(f"no machine, and {REQUIRED} asks for one: {reason}", pytrace=False)
     pytest.skip(f"no machine: {reason}")
+
+
+@pytest.fixture(scope="session")
+def bootable() -> None:
+    if reason := nspawn.why_not():
+        give_up(reason)
 
 
 @pytest.fixture(scope="session", params=ROOTS, ids=NAMES)

@@ -29,7 +29,7 @@ ECHO = "[Service]\nType=oneshot\nExecStart=echo {}\n"
 
 
 @pytest.fixture
-def sentinels() -> Iterator[list[Path]]:
+def sentinels(bootable: None) -> Iterator[list[Path]]:  # noqa: ARG001
     """Files in the host's own /tmp and /var, which a systemd that sees them would remove."""
     names = [Path(top) / f"pm-native-sentinel-{os.getpid()}" for top in ("/tmp", "/var/tmp", "/var/lib")]
     for name in names:
@@ -201,6 +201,7 @@ def test_enabled_unit_starts_again_after_a_reboot(fresh_machine: Machine) -> Non
     assert fresh_machine.read("/proc/sys/kernel/random/boot_id") != boot_id
 
 
+@pytest.mark.usefixtures("bootable")
 def test_stopped_machine_leaves_nothing_and_is_quick_about_it() -> None:
     with Machine.boot() as machine:
         machine.run(["systemd-run", "-p", "TimeoutStopSec=60", "sh", "-c", "trap '' TERM; sleep 99 & wait"])
@@ -210,6 +211,7 @@ def test_stopped_machine_leaves_nothing_and_is_quick_about_it() -> None:
     assert traces(machine.name) == []
 
 
+@pytest.mark.usefixtures("bootable")
 def test_machine_ends_with_the_process_that_booted_it_and_the_next_one_mops_up() -> None:
     victim = subprocess.Popen(
         [sys.executable, "-c", VICTIM],
