@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pm_native.bus.manager import Manager, UnitState
-    from pm_native.compile.bundle import Bundle, BundleFile
-    from pm_native.plan.model import Installed
+    from pm_native.compile.bundle import Bundle, BundleFile, Installed
     from pm_native.state.layout import Layout
 
 # Where units of packages live; one of ours must not hide one of theirs (systemd.unit(5), UNIT FILE LOAD PATH).

@@ -198,5 +198,9 @@ class Messages:
 
     def say(self, text: str) -> None:
         """Tell what is being done."""
+        self.show(self.style(text, "dim"))
+
+    def show(self, line: str) -> None:
+        """Show a line that is styled already."""
         if not presentation().as_json:
-            click.echo(self.style(text, "dim"), err=True)
+            click.echo(line, err=True)

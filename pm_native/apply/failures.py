@@ -1,0 +1,135 @@
+"""A unit that did not come up, told so that its owner can mend it: what, why, its last words, its config line."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from signal import Signals
+
+from pm_native.unit.name import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.bus.manager import Manager, UnitDetails
+    from pm_native.compile.bundle import Bundle
+
+JOURNAL_LINES = 10
+_CLD_EXITED = 1
+_NO_DETAIL = {"", "success"}
+_SIGNALS = {signal.value: signal.name for signal in Signals}
+
+# systemd.exec(5), PROCESS EXIT CODES: what systemd itself exits with before the program runs, and what it means.
+_EXIT_NAMES = {
+    200: ("CHDIR", "the working directory cannot be entered"),
+    201: ("NICE", "the nice level cannot be set"),
+    202: ("FDS", "file descriptors cannot be set up"),
+    203: ("EXEC", "the program cannot be executed"),
+    204: ("MEMORY", "there was no memory"),
+    205: ("LIMITS", "a resource limit cannot be set"),
+    206: ("OOM_ADJUST", "the OOM score cannot be set"),
+    207: ("SIGNAL_MASK", "the signal mask cannot be set"),
+    208: ("STDIN", "standard input cannot be opened"),
+    209: ("STDOUT", "standard output cannot be opened"),
+    210: ("CHROOT", "the root directory cannot be changed"),
+    214: ("SETSCHEDULER", "the scheduler cannot be set"),
+    216: ("GROUP", "the group cannot be taken"),
+    217: ("USER", "the user does not exist or cannot be taken"),
+    218: ("CAPABILITIES", "the capabilities cannot be set"),
+    219: ("CGROUP", "the cgroup cannot be set up"),
+    225: ("NETWORK", "the network namespace cannot be set up"),
+    226: ("NAMESPACE", "the mount namespace cannot be set up"),
+    227: ("NO_NEW_PRIVILEGES", "new privileges cannot be turned off"),
+    228: ("SECCOMP", "the system call filter cannot be set"),
+    238: ("STATE_DIRECTORY", "the state directory cannot be made"),
+    240: ("LOGS_DIRECTORY", "the logs directory cannot be made"),
+    243: ("CREDENTIALS", "the credentials cannot be loaded"),
+    127: ("127", "a shell did not find the command"),
+    126: ("126", "a shell may not execute the command"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFailure:
+    """One unit that failed. `words` continues a sentence that begins with the unit's name."""
+
+    unit: str
+    words: str
+    result: str = ""
+    exit: str = ""
+    process: str = ""
+    where: str = ""
+    journal: tuple[str, ...] = ()
+    log_file: str = ""
+
+
+async def describe_failure(
+    manager: Manager, unit: str, words: str, *, bundle: Bundle | None, scope: Scope
+) -> UnitFailure:
+    """All that can be told of the failure of a unit: asked of the manager and of the journal, at once."""
+    details = (await manager.details([unit])).get(unit)
+    known = next((item for item in bundle.units if item.name == unit), None) if bundle else None
+    texts = {item.name: item.text for item in bundle.files} if bundle else {}
+    return UnitFailure(
+        unit=unit,
+        words=words,
+        result=details.result if details else "",
+        exit=exit_words(details) if details else "",
+        process=known.process if known else "",
+        where=known.where if known else "",
+        journal=journal_lines(details.invocation_id, scope) if details and details.invocation_id else (),
+        log_file=_log_file(texts.get(known.file, "")) if known else "",
+    )
+
+
+def exit_words(details: UnitDetails) -> str:
+    """How the main process of a service ended, its status by name; "" where none has ended."""
+    status = details.exec_main_status
+    if details.exec_main_code == 0 or (details.result in _NO_DETAIL and status == 0):
+        return ""
+    if details.exec_main_code != _CLD_EXITED:
+        return f"killed by {_SIGNALS.get(status, f'signal {status}')}"
+    if status in _EXIT_NAMES:
+        name, meaning = _EXIT_NAMES[status]
+        shown = f"{status}/{name}" if name != str(status) else name
+        return f"exit status {shown}: {meaning}"
+    return f"exit status {status}"
+
+
+def journal_lines(invocation_id: str, scope: Scope, count: int = JOURNAL_LINES) -> tuple[str, ...]:
+    """The last lines of one run of a unit: its own, and systemd's about it; none where there is no journal."""
+    own = "USER_INVOCATION_ID" if scope is Scope.USER else "INVOCATION_ID"
+    manager = ["--user"] if scope is Scope.USER else []
+    match = [f"_SYSTEMD_INVOCATION_ID={invocation_id}", "+", f"{own}={invocation_id}"]
+    try:
+        run = subprocess.run(
+            ["journalctl", *manager, "--quiet", "--no-pager", "--output=cat", f"--lines={count}", *match],
+            capture_output=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()  # the failure is told without them; `journalctl -u` is in the hint
+    return tuple(run.stdout.decode(errors="replace").splitlines())
+
+
+def _log_file(text: str) -> str:
+    for key in ("StandardError=append:", "StandardOutput=append:"):
+        for line in text.splitlines():
+            if line.startswith(key):
+                return line.removeprefix(key)
+    return ""
+
+
+def failure_lines(failure: UnitFailure, scope: Scope) -> list[str]:
+    """The failure for people, the most telling line first."""
+    lines = [f"{failure.unit}: {failure.words}"]
+    if failure.exit:
+        lines.append(f"  {failure.exit}")
+    if failure.where:
+        lines.append(f"  made by {failure.where} (process {failure.process})")
+    lines += [f"  | {line}" for line in failure.journal]
+    if failure.log_file:
+        lines.append(f"  its output is in {failure.log_file}")
+    option = "--user " if scope is Scope.USER else ""
+    lines.append(f"  more: journalctl {option}-u {failure.unit}")
+    return lines

@@ -1,0 +1,59 @@
+"""`pm-native plan`: what apply would do, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from pm_native.cli.options import with_format, with_json, with_scope, with_source
+from pm_native.cli.report import Result, finish
+from pm_native.errors import ExitCode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.cli.options import SourceOptions
+    from pm_native.unit.name import Scope
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pm-native plan                   the generated set in build/systemd
+  pm-native plan -f pm-native.toml compiled now
+  pm-native plan --root /mnt/host  files only, of a host that is not running
+\b
+The same by hand: diff -ru /etc/systemd/system build/systemd"""
+)
+@with_source
+@click.option(
+    "--from", "generated", type=click.Path(path_type=Path), help="The directory of a generated set."
+)
+@with_scope
+@with_format
+@with_json
+def plan(*, source: SourceOptions, generated: Path | None, scope: Scope, root: Path | None) -> int:
+    """Show what apply would do, and why.
+
+    Changes nothing and needs no rights. Exit code 0: nothing to do; 2: there are changes.
+    """
+    from pm_native.cli.plan_text import plan_data, plan_lines  # noqa: PLC0415 - not for --help
+    from pm_native.cli.style import Style  # noqa: PLC0415 - not for --help
+    from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
+
+    wanted = wanted_bundle(source, generated, scope, root)
+
+    async def go() -> Result:
+        async with manager_of(scope, root) as manager:
+            made = (await plan_switch(wanted.bundle, scope, root, manager)).plan
+        return Result(
+            command="plan",
+            text="\n".join(plan_lines(made, Style(sys.stdout))),
+            data=plan_data(made),
+            exit_code=ExitCode.OK if made.is_empty else ExitCode.CHANGES,
+            diagnostics=tuple(wanted.problems),
+        )
+
+    return finish(asyncio.run(go()))

@@ -1,0 +1,103 @@
+"""A plan for people, and for programs."""
+
+from __future__ import annotations
+
+from pm_native.plan.model import Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pm_native.cli.style import Style
+    from pm_native.plan.model import Plan, Step
+
+_SIGNS = {
+    Action.STOP: ("-", "red"),
+    Action.MAKE_DIRECTORY: ("+", "green"),
+    Action.DELETE: ("-", "red"),
+    Action.LINK: ("+", "green"),
+    Action.UNLINK: ("-", "red"),
+    Action.RELOAD_MANAGER: ("⟳", "cyan"),
+    Action.RESET_FAILED: ("⟳", "cyan"),
+    Action.RELOAD: ("⟳", "yellow"),
+    Action.RESTART: ("↻", "yellow"),
+    Action.START: ("▶", "green"),
+}
+_WORDS = {
+    Action.MAKE_DIRECTORY: "make folder",
+    Action.LINK: "enable",
+    Action.UNLINK: "disable",
+    Action.RELOAD_MANAGER: "reload unit files",
+    Action.RESET_FAILED: "reset-failed",
+}
+_VALUE_MAX = 100
+_SHOWN = 200
+
+
+def plan_lines(plan: Plan, style: Style) -> list[str]:
+    """Every step with its sign and its reason, then drift, then the count."""
+    lines = [line for step in plan.steps[:_SHOWN] for line in _step_lines(step, style)]
+    if len(plan.steps) > _SHOWN:
+        lines.append(f"  and {len(plan.steps) - _SHOWN} more steps (--json has them all)")
+    for item in plan.drift:
+        hint = f" ({item.hint})" if item.hint else ""
+        lines.append(f"{style('!', 'yellow')} {item.subject} {item.what}{style(hint, 'dim')}")
+    lines.append(summary(plan))
+    return lines
+
+
+def _step_lines(step: Step, style: Style) -> Iterator[str]:
+    sign, colour = _SIGNS.get(step.action, ("+", "green") if step.is_new else ("~", "yellow"))
+    word = _WORDS.get(step.action, "" if step.action in {Action.WRITE, Action.DELETE} else step.action.value)
+    what = f"{word} {step.subject}".strip() if step.action is not Action.RELOAD_MANAGER else word
+    yield f"{style(sign, colour)} {what}  {style(step.reason, 'dim')}"
+    for change in step.changes:
+        name = change.directive.partition(".")[2]
+        yield f"    {name}: {_shown(change.old)} {style('->', 'dim')} {_shown(change.new)}"
+
+
+def _shown(value: str) -> str:
+    text = value.replace("\n", ", ")
+    if not text:
+        return "(none)"
+    return text if len(text) <= _VALUE_MAX else text[:_VALUE_MAX] + "..."
+
+
+def summary(plan: Plan) -> str:
+    """One line: what there is to do, in numbers."""
+    writes = plan.of(Action.WRITE)
+    numbers = {
+        "to add": sum(step.is_new for step in writes),
+        "to change": sum(not step.is_new for step in writes),
+        "to remove": len(plan.of(Action.DELETE)),
+        "to start": len(plan.of(Action.START)),
+        "to restart": len(plan.of(Action.RESTART)),
+        "to reload": len(plan.of(Action.RELOAD)),
+        "to stop": len(plan.of(Action.STOP)),
+    }
+    told = [f"{number} {what}" for what, number in numbers.items() if number]
+    if not told and plan.is_empty:
+        return f"{plan.project}: nothing to do, {plan.unchanged} files unchanged"
+    return f"{plan.project}: {', '.join(told) or f'{len(plan.steps)} steps'}, {plan.unchanged} unchanged"
+
+
+def plan_data(plan: Plan) -> dict[str, object]:
+    """The plan for programs: no text of any file, so that no secret is in it."""
+    return {
+        "project": plan.project,
+        "steps": [
+            {
+                "action": step.action.value,
+                "subject": step.subject,
+                "reason": step.reason,
+                "new": step.is_new,
+                "changes": [
+                    {"directive": change.directive, "old": change.old, "new": change.new}
+                    for change in step.changes
+                ],
+            }
+            for step in plan.steps
+        ],
+        "drift": [{"subject": item.subject, "what": item.what, "hint": item.hint} for item in plan.drift],
+        "unchanged": plan.unchanged,
+    }

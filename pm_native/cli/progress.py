@@ -1,0 +1,66 @@
+"""A run as it goes on: a line for each step that matters, to stderr."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pm_native.cli.style import Style
+from pm_native.plan.model import Action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.bus.scheduler import JobEvent
+    from pm_native.plan.model import Step
+
+_MANY = 60
+
+
+class LineProgress:
+    """Plain lines, one for each job that ended; files are told in one number, many jobs in steps."""
+
+    def __init__(self, jobs: int) -> None:
+        self._style = Style(sys.stderr)
+        self._jobs = jobs
+        self._ended = 0
+        self._files = 0
+
+    def done(self, step: Step) -> None:
+        """Count a file, or tell of the reload."""
+        if step.action is Action.RELOAD_MANAGER:
+            click.echo(self._style(f"wrote {self._files} files, reloaded the manager", "dim"), err=True)
+        elif step.action is not Action.RESET_FAILED:
+            self._files += 1
+
+    def job(self, event: JobEvent) -> None:
+        """Tell how a job ended."""
+        outcome = event.outcome
+        if outcome is None:
+            return
+        self._ended += 1
+        if outcome.is_success and self._jobs > _MANY:
+            if self._ended % 100 == 0 or self._ended == self._jobs:
+                click.echo(self._style(f"{self._ended} of {self._jobs} jobs done", "dim"), err=True)
+            return
+        sign = self._style("✓", "green") if outcome.is_success else self._style("✗", "red")
+        took = self._style(f"{outcome.duration_sec * 1000:.0f} ms", "dim")
+        words = "" if outcome.is_success else f": {outcome.words()}"
+        click.echo(f"{sign} {outcome.spec.type} {outcome.spec.unit}{words}  {took}", err=True)
+
+    def settling(self, seconds: float) -> None:
+        """Say what the wait is for."""
+        click.echo(Style(sys.stderr)(f"watching what was started for {seconds:g} s", "dim"), err=True)
+
+
+class NoProgress:
+    """Says nothing: for --json."""
+
+    def done(self, step: Step) -> None:
+        """Say nothing of a step."""
+
+    def job(self, event: JobEvent) -> None:
+        """Say nothing of a job."""
+
+    def settling(self, seconds: float) -> None:
+        """Say nothing of the wait."""

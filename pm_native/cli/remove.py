@@ -1,0 +1,53 @@
+"""`pm-native remove`: a project stopped and gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from pm_native.cli.options import with_json, with_scope
+from pm_native.cli.report import finish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.cli.report import Result
+    from pm_native.unit.name import Scope
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sudo pm-native remove shop
+  pm-native remove shop --user
+\b
+The same by hand: systemctl disable --now shop.target && rm /etc/systemd/system/shop*
+  && systemctl daemon-reload"""
+)
+@click.argument("project")
+@with_scope
+@with_json
+def remove(*, project: str, scope: Scope, root: Path | None) -> int:
+    """Stop a project and take its units away.
+
+    Removes what apply wrote: units, links, environment files, records. Your config and your logs stay.
+    """
+    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
+    from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
+    from pm_native.cli.switch import manager_of, plan_removal  # noqa: PLC0415 - not for --help
+    from pm_native.errors import UsageError  # noqa: PLC0415 - not for --help
+    from pm_native.model.names import NAME_RULE, is_name  # noqa: PLC0415 - not for --help
+    from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
+
+    if not is_name(project):
+        raise UsageError(f"not a project's name: {project!r}", hint=NAME_RULE)
+
+    async def go() -> Result:
+        async with manager_of(scope, root) as manager:
+            switch = await plan_removal(project, scope, root, manager)
+            return await run_switch("remove", switch, manager, 0)
+
+    with locked(layout_of(scope, root).lock(project)):
+        return finish(asyncio.run(go()))

@@ -1,0 +1,102 @@
+"""What plan, apply and remove share: the wanted bundle, the host as it is, the plan between them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pm_native.apply.snapshot import take_snapshot
+from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
+from pm_native.cli.report import Messages
+from pm_native.cli.source import compile_options, load_source
+from pm_native.compile.project import compile_project
+from pm_native.errors import Diagnostics, UsageError
+from pm_native.plan.make import make_plan, make_removal
+from pm_native.state.output import read_set
+from pm_native.state.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pm_native.bus.manager import Manager
+    from pm_native.cli.options import SourceOptions
+    from pm_native.compile.bundle import Bundle, Installed
+    from pm_native.plan.model import Plan
+    from pm_native.state.layout import Layout
+    from pm_native.unit.name import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What should be installed, and what the compiler had to say of it."""
+
+    bundle: Bundle
+    problems: Diagnostics
+
+
+def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, root: Path | None) -> Wanted:
+    """The bundle of `-f FILE`, compiled now; else the generated set, unless its source has changed since."""
+    problems = Diagnostics(strict=source.strict)
+    if source.file is not None:
+        if generated is not None:
+            raise UsageError(
+                "--from and --file exclude each other", hint="a set is generated, or compiled now"
+            )
+        project = load_source(source, Messages(), problems)
+        bundle = compile_project(project, compile_options(source, scope, root), problems)
+        return Wanted(bundle=bundle, problems=problems)
+    bundle = read_set(generated or Path(DEFAULT_OUTPUT))
+    if bundle.scope is not scope:
+        option = "--user" if bundle.scope == "user" else "--system"
+        raise UsageError(
+            f"the set was generated for the {bundle.scope} manager",
+            hint=f"give {option}, or generate it again",
+        )
+    return Wanted(bundle=bundle, problems=problems)
+
+
+@asynccontextmanager
+async def manager_of(scope: Scope, root: Path | None) -> AsyncIterator[Manager | None]:
+    """The manager of the scope; None below another root, where nothing runs."""
+    if root is not None:
+        yield None
+        return
+    from pm_native.bus.dbus import connect  # noqa: PLC0415 - not for --root
+
+    async with connect(scope, command=sys.argv) as manager:
+        yield manager
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A plan with what it was made from."""
+
+    plan: Plan
+    layout: Layout
+    store: Store
+    installed: Installed | None
+
+
+async def plan_switch(bundle: Bundle, scope: Scope, root: Path | None, manager: Manager | None) -> Switch:
+    """The plan from the host as it is to `bundle`."""
+    layout = layout_of(scope, root)
+    store = Store(layout, bundle.project)
+    installed = store.load()
+    snapshot = await take_snapshot(layout, bundle.project, bundle, installed, manager)
+    return Switch(plan=make_plan(bundle, snapshot), layout=layout, store=store, installed=installed)
+
+
+async def plan_removal(project: str, scope: Scope, root: Path | None, manager: Manager | None) -> Switch:
+    """The plan that takes an installed project away; UsageError where it is not installed."""
+    layout = layout_of(scope, root)
+    store = Store(layout, project)
+    installed = store.load()
+    if installed is None:
+        raise UsageError(
+            f"{project!r} is not installed in the {scope} manager", hint="pm-native status lists what is"
+        )
+    snapshot = await take_snapshot(layout, project, None, installed, manager)
+    return Switch(plan=make_removal(project, snapshot), layout=layout, store=store, installed=installed)
