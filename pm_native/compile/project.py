@@ -33,6 +33,7 @@ from pm_native.compile.names import (
 from pm_native.compile.passthrough import check_pass_through, pass_through
 from pm_native.errors import NOWHERE
 from pm_native.model.project import Condition
+from pm_native.model.quantity import format_percent, format_size
 from pm_native.unit import directive as d
 from pm_native.unit.escape import UnrepresentableError, rendered
 from pm_native.unit.file import Setting, UnitFile
@@ -118,7 +119,10 @@ class Compiler:
         members = tuple(
             str(wanted_unit(project, process)) for process in project.processes if process.autostart
         )
-        return CompiledProcess(None, units, (BundleUnit(str(target), str(target), after=members),))
+        slice_unit = BundleUnit(str(top_slice), str(top_slice), start=False)
+        return CompiledProcess(
+            None, units, (slice_unit, BundleUnit(str(target), str(target), after=members))
+        )
 
     def _about(self, text: str) -> list[Setting]:
         return [
@@ -183,11 +187,15 @@ class Compiler:
         settings: list[Setting] = []
         if limits.memory_bytes is not None:
             settings.append(
-                Setting(d.MEMORY_MAX, (str(limits.memory_bytes),), origin=process.origin("limits.memory"))
+                Setting(
+                    d.MEMORY_MAX, (format_size(limits.memory_bytes),), origin=process.origin("limits.memory")
+                )
             )
-        if limits.cpu_percent is not None:
+        if limits.cpu_permyriad is not None:
             settings.append(
-                Setting(d.CPU_QUOTA, (f"{limits.cpu_percent}%",), origin=process.origin("limits.cpu"))
+                Setting(
+                    d.CPU_QUOTA, (format_percent(limits.cpu_permyriad),), origin=process.origin("limits.cpu")
+                )
             )
         if limits.tasks is not None:
             settings.append(
@@ -225,8 +233,10 @@ class Compiler:
         return [str(template.instantiate(str(number))) for number in instance_numbers(process, self.options)]
 
     def _runs(self, process: Process, *, has_environment_file: bool) -> Iterator[BundleUnit]:
-        """The units of the process that can be started, dependencies first."""
+        """The units of the process that can be started or stopped, dependencies first."""
         project = self.project
+        slice_name = str(process_slice(project, process))
+        yield BundleUnit(slice_name, slice_name, process.name, start=False)
         name, file = str(main_unit(project, process)), str(service_name(project, process))
         after = tuple(
             self.main_units[item.name] for item in process.depends_on if item.name in self.main_units

@@ -310,7 +310,7 @@ def _stop(values: Values) -> Stop:
 
 
 def _limits(values: Values) -> Limits:
-    renamed = {"memory": "memory_bytes", "cpu": "cpu_percent"}
+    renamed = {"memory": "memory_bytes", "cpu": "cpu_permyriad"}
     return Limits(**{renamed.get(key, key): value for key, value in values.items()})  # type: ignore[arg-type]
 
 

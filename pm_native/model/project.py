@@ -100,11 +100,11 @@ class Stop:
 class Limits:
     """Resource limits: of the process as a whole, all instances together, but `open_files`, which is per program.
 
-    `cpu_percent` counts one CPU as 100.
+    `cpu_permyriad` counts one CPU as 10,000.
     """
 
     memory_bytes: int | None = None
-    cpu_percent: int | None = None
+    cpu_permyriad: int | None = None
     tasks: int | None = None
     open_files: int | None = None
 

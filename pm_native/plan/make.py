@@ -154,6 +154,14 @@ class _Planner:
             for name in unit.requires:
                 if name in verdicts and verdicts[name].action is Action.RESTART:
                     return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
+            if state.sub_state == "auto-restart" and not reason:
+                self.drift.append(
+                    Drift(
+                        unit.name,
+                        "keeps ending: it waits for its next restart",
+                        f"journalctl -u {unit.name}",
+                    )
+                )
             return self._changed_verdict(unit, reason) if reason else None
         return self._start_verdict(unit, state, reason)
 
@@ -211,7 +219,7 @@ class _Planner:
         restarted = {step.subject for step in jobs if step.action is Action.START}
         after = {name: unit.after for name, unit in self.old_units.items()}
         gone = [name for name in states if self._is_gone(name)]
-        ordered = dependencies_first(sorted(gone, key=_instance_order), after)
+        ordered = dependencies_first(sorted(gone, key=_start_order), after)
         for name in reversed(ordered):
             if states[name].active_state in _RUNNING | {"deactivating"}:
                 yield Step(Action.STOP, name, "no longer in the config")
@@ -247,7 +255,8 @@ class _Planner:
                 yield Step(Action.RESET_FAILED, name, "no longer in the config")
 
 
-def _instance_order(name: str) -> tuple[str, int, str]:
-    stem = name.rpartition(".")[0]
+def _start_order(name: str) -> tuple[bool, str, int, str]:
+    """Slices first, for they end last; then by name, instances by number."""
+    stem, _, suffix = name.rpartition(".")
     prefix, _, instance = stem.partition("@")
-    return prefix, int(instance) if instance.isdecimal() else 0, name
+    return suffix != "slice", prefix, int(instance) if instance.isdecimal() else 0, name
