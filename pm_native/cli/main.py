@@ -1,4 +1,4 @@
-"""The entry point: finds the command, catches every failure once, picks the exit code."""
+"""The command line by click: finds the command, catches every failure once, picks the exit code."""
 
 from __future__ import annotations
 
@@ -7,42 +7,14 @@ import sys
 
 import click
 
+from pm_native.cli.commands import COMMANDS, HELP
 from pm_native.errors import ExitCode, PmNativeError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Each command with its line of help: `pm-native --help` imports none of their modules.
-COMMANDS = {
-    "init": "Write a commented pm-native.toml to start from.",
-    "check": "Check a config and show every problem in it.",
-    "generate": "Compile a config to systemd units, in a directory.",
-    "explain": "Show each setting with the config line it came from.",
-    "plan": "Show what apply would do, and why.",
-    "apply": "Switch the running system to the generated units.",
-    "status": "Show state, memory and CPU of each process.",
-    "logs": "Show what the processes wrote.",
-    "start": "Start processes.",
-    "stop": "Stop processes.",
-    "restart": "Restart processes.",
-    "remove": "Stop a project and take its units away.",
-    "schema": "Print the JSON Schema of the native config.",
-    "completion": "Print the completion script of a shell.",
-}
-
 COMPLETION_VARIABLE = "_PM_NATIVE_COMPLETE"
-
-EPILOG = """\b
-Examples:
-  pm-native init                        a config to start from
-  pm-native generate && pm-native apply compile, then switch
-  pm-native generate -f ecosystem.config.js
-  pm-native status --watch
-\b
-Day to day, use systemctl and journalctl: the units are yours.
-Exit codes: 0 done, 1 failed, 2 plan has changes, 4 units failed, 64 usage,
-69 no systemd, 77 not allowed, 78 bad config. More: docs/commands.md."""
 
 
 class LazyGroup(click.Group):
@@ -72,10 +44,9 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}{f'; {hint}' if hint else ''}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """The list of commands, from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - as above
+        """The help that the console script prints without click, too."""
+        return HELP.rstrip("\n")
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
@@ -88,7 +59,6 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(
     cls=LazyGroup,
-    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
 )
@@ -131,8 +101,8 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else ExitCode.OK
 
 
-def main() -> None:
-    """The console script."""
+def run_process() -> None:
+    """Run the command line of this process, or complete one for a shell, and exit."""
     if COMPLETION_VARIABLE in os.environ:
         cli.main(prog_name="pm-native", complete_var=COMPLETION_VARIABLE)
     sys.exit(run(sys.argv[1:]))
