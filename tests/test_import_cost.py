@@ -1,0 +1,71 @@
+"""What a command line loads: heavy packages stay out of the commands that do without them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+# Each costs 10 to 60 ms of start-up time.
+HEAVY = {"asyncio", "dbus_next", "jinja2", "psutil", "yaml"}
+RUN = """
+import sys
+from pm_native.cli.main import run
+code = run(sys.argv[1:])
+print("loaded:", *sys.modules)
+sys.exit(code)
+"""
+
+
+def loaded(code: str, *arguments: str, cwd: Path = CHECKOUT) -> set[str]:
+    """The modules that a Python program has loaded at its end; it prints them in its last line."""
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(CHECKOUT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return set(run.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], []], ids=["help", "version", "bare"])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    modules = loaded(RUN, *arguments)
+    assert HEAVY & modules == set()
+    assert {name for name in modules if name.startswith("pm_native.")} == {
+        "pm_native.cli",
+        "pm_native.cli.main",
+        "pm_native.cli.report",
+        "pm_native.cli.style",
+        "pm_native.errors",
+    }
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    text = '[project]\nname = "shop"\n[process.web]\ncommand = ["sh", "-c", "exec sleep 9"]\n'
+    (tmp_path / "pm-native.toml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["check", "generate", "explain"])
+def test_compiling_loads_no_bus(command: str, config: Path) -> None:
+    modules = loaded(RUN, command, "-f", "pm-native.toml", cwd=config)
+    # The layouts of units are printed by jinja2, `explain` prints none; TOML needs no YAML.
+    assert HEAVY & modules <= {"jinja2"}
+
+
+def test_manager_types_load_no_bus_library() -> None:
+    modules = loaded("import sys, pm_native.bus.manager; print(*sys.modules)")
+    assert HEAVY & modules == set()
+
+
+def test_planning_loads_no_bus_library() -> None:
+    modules = loaded("import sys, pm_native.plan.make; print(*sys.modules)")
+    assert HEAVY & modules == set()
