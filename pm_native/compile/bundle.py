@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import json
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
@@ -93,21 +94,49 @@ class Installed:
 
 
 def bundle_to_json(bundle: Bundle) -> dict[str, object]:
-    """The bundle without the texts of its files, as manifests hold it."""
-    data = asdict(bundle)
-    for item in data["files"]:
-        del item["text"]
-    for item in data["units"]:
-        for key in ("process", "where", "after", "requires", "files"):
-            if not item[key]:
-                del item[key]
-        if item["start"]:
-            del item["start"]
-        if item["on_change"] == OnChange.RESTART:
-            del item["on_change"]
-        if item["file"] == item["name"]:
-            del item["file"]
-    return {"format": FORMAT, **data}
+    """The bundle without the texts of its files, as manifests hold it: what is at its default is left out."""
+    return {
+        "format": FORMAT,
+        "project": bundle.project,
+        "scope": bundle.scope.value,
+        "systemd_version": bundle.systemd_version,
+        "sources": [{"path": item.path, "sha256": item.sha256} for item in bundle.sources],
+        "files": [
+            {"kind": item.kind.value, "name": item.name, "sha256": item.sha256} for item in bundle.files
+        ],
+        "units": [_unit_to_json(item) for item in bundle.units],
+        "directories": [
+            {"path": item.path, "user": item.user, "group": item.group} for item in bundle.directories
+        ],
+        "wanted_by": bundle.wanted_by,
+    }
+
+
+def _unit_to_json(unit: BundleUnit) -> dict[str, object]:
+    data: dict[str, object] = {"name": unit.name}
+    if unit.file != unit.name:
+        data["file"] = unit.file
+    for key in ("process", "where", "after", "requires", "files"):
+        if value := getattr(unit, key):
+            data[key] = value
+    if not unit.start:
+        data["start"] = False
+    if unit.on_change is not OnChange.RESTART:
+        data["on_change"] = unit.on_change.value
+    return data
+
+
+def json_text(data: dict[str, object]) -> str:
+    """JSON with a line for each item of its lists, so that it can be read and compared; quick for long lists."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    parts: list[str] = []
+    for key, value in data.items():
+        if isinstance(value, list) and value:
+            items = ",\n  ".join([encode(item) for item in value])
+            parts.append(f"{encode(key)}: [\n  {items}\n ]")
+        else:
+            parts.append(f"{encode(key)}: {encode(value)}")
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
 
 
 def bundle_from_json(data: object, texts: dict[str, str]) -> Bundle:

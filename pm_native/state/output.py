@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json
+from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ class Written:
 
 def manifest_text(bundle: Bundle) -> str:
     """The manifest as it is written: the same bundle gives the same bytes."""
-    return json.dumps(bundle_to_json(bundle), indent=1, ensure_ascii=False) + "\n"
+    return json_text(bundle_to_json(bundle))
 
 
 def write_set(bundle: Bundle, directory: Path) -> Written:
@@ -49,16 +50,19 @@ def _write_set(bundle: Bundle, directory: Path) -> Written:
     created: list[str] = []
     changed: list[str] = []
     for item in bundle.files:
-        path = directory / item.name
-        old = _read(path)
+        path = f"{directory}/{item.name}"
         new = item.text.encode()
-        if old == new and path.stat().st_mode & 0o777 == item.mode:
-            continue
-        (created if old is None else changed).append(item.name)
-        if old is None:
-            path.touch(mode=item.mode)
-        path.chmod(item.mode)
-        path.write_bytes(new)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, item.mode)
+            created.append(item.name)
+        except FileExistsError:
+            if _is_unchanged(path, new, item.mode):
+                continue
+            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
+            changed.append(item.name)
+        with open(descriptor, "wb", buffering=0) as stream:
+            os.fchmod(descriptor, item.mode)  # before a secret is in it, whatever the umask
+            stream.write(new)
     names = {item.name for item in bundle.files}
     removed = sorted(_last_names(directory) - names)
     for name in removed:
@@ -70,6 +74,12 @@ def _write_set(bundle: Bundle, directory: Path) -> Written:
     return Written(
         created=tuple(created), changed=tuple(changed), removed=tuple(removed), unchanged=unchanged
     )
+
+
+def _is_unchanged(path: str, data: bytes, mode: int) -> bool:
+    with open(path, "rb", buffering=0) as stream:
+        status = os.fstat(stream.fileno())
+        return status.st_size == len(data) and status.st_mode & 0o777 == mode and stream.read() == data
 
 
 def _read(path: Path) -> bytes | None:
