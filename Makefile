@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint machine clean venv
+.PHONY: demo test bench docs lint machine clean venv
 
 demo: $(READY) machine
 	$(VENV)/bin/python examples/demo.py
@@ -15,6 +15,11 @@ test: $(READY) machine
 
 bench: $(READY) machine
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
+
+# The reference of all keys, from the table that pm-native reads configs by.
+docs: $(READY)
+	$(VENV)/bin/python -c 'from pm_native.config.reference import reference_page as page; print(page(), end="")' \
+		>docs/config.md
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
