@@ -1,7 +1,7 @@
 """What every `Manager` does: run against the fake by test_fake.py, and by this file itself against a booted systemd.
 
-python contract.py [--user]: as a script it installs its units, runs each case and prints a JSON object of
-name -> "" or what went wrong. It is meant for a throw-away machine alone.
+python -m tests.bus.contract [USER]: installs its units in the manager of the system or of USER, runs each case and
+prints a JSON object of name -> "" or what went wrong. It is meant for a throw-away machine alone.
 """
 
 from __future__ import annotations
@@ -387,11 +387,9 @@ CASES: dict[str, Case] = {
 }
 
 
-async def _main(scope: Scope) -> dict[str, str]:
+async def _main(scope: Scope, directory: Path) -> dict[str, str]:
     from pm_native.bus.dbus import connect
 
-    home = Path(os.environ.get("HOME", "/root"))
-    directory = Path("/etc/systemd/system") if scope is Scope.SYSTEM else home / ".config/systemd/user"
     problems: dict[str, str] = {}
     for name, case in CASES.items():
         async with connect(scope) as manager:
@@ -405,5 +403,27 @@ async def _main(scope: Scope) -> dict[str, str]:
     return problems
 
 
+def become(user: str) -> Path:
+    """Go on as that user, with nothing in the environment that says where the bus is; the home directory."""
+    import pwd
+
+    from pm_native.bus import dbus  # the user may not be able to read our modules
+
+    del dbus
+    account = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    for variable in ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"):
+        os.environ.pop(variable, None)
+    return Path(account.pw_dir)
+
+
+def _run(words: list[str]) -> dict[str, str]:
+    if not words:
+        return asyncio.run(_main(Scope.SYSTEM, Path("/etc/systemd/system")))
+    return asyncio.run(_main(Scope.USER, become(words[0]) / ".config/systemd/user"))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_main(Scope.USER if "--user" in sys.argv else Scope.SYSTEM))))  # noqa: T201
+    print(json.dumps(_run(sys.argv[1:])))  # noqa: T201
