@@ -13,7 +13,9 @@ demo: $(READY) machine
 test: $(READY) machine
 	$(VENV)/bin/python -m pytest $(ARGS)
 
+# Its peers: honcho from PyPI, pm2 from npm; foreman where Debian's ruby-foreman is installed.
 bench: $(READY) machine
+	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
 
 # The reference of all keys, from the table that pm-native reads configs by.
