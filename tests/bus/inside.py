@@ -21,7 +21,7 @@ from pm_native.bus.manager import BusLostError, JobType
 from pm_native.bus.scheduler import JobSpec, run_jobs
 from pm_native.errors import PmNativeError
 from pm_native.unit.name import Scope
-from tests.bus.contract import become
+from tests.bus.labs import become
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

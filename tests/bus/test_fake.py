@@ -8,11 +8,12 @@ from pm_native.bus.fake import Behaviour, FakeManager, FakeUnit
 from pm_native.bus.manager import BusLostError, JobType
 from pm_native.errors import AccessError
 from tests.bus import contract
+from tests.bus.labs import FakeLab
 
 
 @pytest.mark.parametrize("name", contract.CASES)
 def test_the_fake_keeps_the_contract(name: str) -> None:
-    asyncio.run(contract.CASES[name](contract.FakeLab()))
+    asyncio.run(contract.CASES[name](FakeLab()))
 
 
 def test_the_journal_has_each_call_that_changes_something() -> None:
