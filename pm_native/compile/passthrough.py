@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pm_native.errors import did_you_mean
 from pm_native.unit.directive import SECTIONS, find_directive, known_directives
-from pm_native.unit.escape import parse_value
+from pm_native.unit.escape import WHITESPACE, parse_value
 from pm_native.unit.file import Setting
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ def _settings(item: PassThrough, options: CompileOptions, problems: Diagnostics)
     found: list[Setting] = []
     for value in item.values:
         try:
-            prefix, words = parse_value(directive, value.strip())
+            prefix, words = parse_value(directive, value.strip(WHITESPACE))
         except ValueError as error:
             problems.error(item.span, f"{item.name}=: {error}", code="bad-directive-value")
             continue

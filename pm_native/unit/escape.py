@@ -9,17 +9,23 @@ from pm_native.unit.file import Specifier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pm_native.unit.directive import Directive
     from pm_native.unit.file import Setting, Text
 
 # systemd refuses a longer line as a whole (LONG_LINE_MAX).
 LINE_MAX = 1024 * 1024
+# What systemd takes for a blank (its WHITESPACE): Python's str.split and str.strip take many more characters.
+WHITESPACE = " \t\n\r"
 
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _SPECIAL = re.compile(r'[\x01-\x1f\x7f"\\%]')
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\", "%": "%%"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PREFIXES = re.compile(r"[-@:+!|]*")
+_BLANK = re.compile(rf"[{WHITESPACE}]")
+_PREFIX_CHARACTERS = "-@:+!|"
+_PREFIXES = re.compile(rf"[{_PREFIX_CHARACTERS}]*")
 _PERCENT = re.compile(r"%(.?)", re.DOTALL)
 _UNNAMED = {named[1]: char for char, named in _NAMED.items() if named[0] == "\\"} | {
     "a": "\a",
@@ -46,11 +52,13 @@ def rendered(setting: Setting) -> Rendered:
     words = setting.words
     match setting.directive.escape:
         case Escape.EXEC:
+            if words:
+                _check_program(words[0])
             text = setting.prefix + " ".join([quote_word(word) for word in words])
         case Escape.WORDS:
             text = " ".join([quote_word(word) for word in words])
         case Escape.NAMES:
-            text = " ".join([_line_of(word) for word in words])
+            text = " ".join([_name_of(word) for word in words])
         case Escape.TEXT:
             text = "".join([_line_of(word) for word in words])
         case Escape.RAW:
@@ -58,6 +66,15 @@ def rendered(setting: Setting) -> Rendered:
     if len(text) > LINE_MAX // 4 and len(text.encode()) >= LINE_MAX - len(setting.directive.name) - 1:
         raise UnrepresentableError("longer than the longest line that systemd reads (1 MiB)")
     return Rendered(text)
+
+
+def _check_program(program: Text) -> None:
+    # systemd takes the prefixes off after unquoting: no quotes keep them from being read (config_parse_exec).
+    start = program if isinstance(program, str) else program[0]
+    if not start:
+        raise UnrepresentableError("a program has a name")
+    if isinstance(start, str) and start[0] in _PREFIX_CHARACTERS:
+        raise UnrepresentableError(f"a program cannot begin with {start[0]!r}, which means something there")
 
 
 def quote_word(word: Text) -> str:
@@ -90,10 +107,17 @@ def _line_of(word: Text) -> str:
     return _checked_line("".join(parts))
 
 
+def _name_of(word: Text) -> str:
+    text = _line_of(word)
+    if not text or _BLANK.search(text):
+        raise UnrepresentableError(f"a blank or nothing in a name: {text!r}")
+    return text
+
+
 def _checked_line(text: str) -> str:
     if found := _CONTROL.search(text):
         raise UnrepresentableError(f"a control character ({found[0]!r}) has no place here")
-    if text != text.strip():
+    if text != text.strip(WHITESPACE):
         raise UnrepresentableError("blanks at the ends would be lost")
     if text.endswith("\\"):
         raise UnrepresentableError("a backslash at the end would join the next line to it")
@@ -117,11 +141,11 @@ def parse_value(directive: Directive, text: str) -> tuple[str, tuple[Text, ...]]
         case Escape.EXEC:
             prefix = _PREFIXES.match(text)
             start = prefix.end() if prefix else 0
-            return text[:start], split_words(text[start:])
+            return text[:start], _command_words(text[start:])
         case Escape.WORDS:
             return "", split_words(text)
         case Escape.NAMES:
-            return "", tuple(_specified(word) for word in text.split())
+            return "", tuple(_specified(word) for word in _BLANK.split(text) if word)
         case Escape.TEXT:
             return "", (_specified(text),) if text else ()
         case Escape.RAW:
@@ -139,7 +163,7 @@ def _specified(text: str) -> Text:
         last = match.end()
         if match[1] == "%":
             literal += "%"
-        elif match[1].isalpha():
+        elif match[1].isascii() and match[1].isalpha():
             parts += [literal, Specifier(match[1])] if literal else [Specifier(match[1])]
             literal = ""
         else:
@@ -152,7 +176,7 @@ def _specified(text: str) -> Text:
 
 _WORD_PIECE = re.compile(
     r"""
-    (?P<plain> [^\s"'\\]+ )
+    (?P<plain> [^ \t\n\r"'\\]+ )
     | \\ (?P<escape> x[0-9a-fA-F]{2} | u[0-9a-fA-F]{4} | U[0-9a-fA-F]{8} | [0-7]{3} | . )
     | "(?P<double> (?:[^"\\]|\\.)* )"
     | '(?P<single> (?:[^'\\]|\\.)* )'
@@ -163,25 +187,49 @@ _WORD_PIECE = re.compile(
 
 def split_words(text: str) -> tuple[Text, ...]:
     """The words of `text` by systemd's rules (systemd.syntax(7), QUOTING), specifiers apart."""
+    return tuple(_word(pieces) for _, pieces in _split(text))
+
+
+def _command_words(text: str) -> tuple[Text, ...]:
     words: list[Text] = []
-    position = 0
-    while position < len(text):
-        if text[position].isspace():
-            position += 1
-            continue
-        start = position
-        word = ""
-        while position < len(text) and not text[position].isspace():
-            piece = _WORD_PIECE.match(text, position)
-            if piece is None:
-                raise ValueError(f"a quote or escape that does not end: {text[position : position + 20]!r}")
-            word += _unescaped(piece)
-            position = piece.end()
-        words.append(";" if text[start:position] == "\\;" else _specified(word))
+    for raw, pieces in _split(text):
+        if raw == ";":
+            raise ValueError("several commands in one line: write them as a list")
+        words.append(";" if raw == "\\;" else _word(pieces))
     return tuple(words)
 
 
+def _split(text: str) -> Iterator[tuple[str, list[re.Match[str]]]]:
+    """Each word as it is written, and the pieces in and out of quotes that it is made of."""
+    position = 0
+    while position < len(text):
+        if text[position] in WHITESPACE:
+            position += 1
+            continue
+        start = position
+        pieces: list[re.Match[str]] = []
+        while position < len(text) and text[position] not in WHITESPACE:
+            piece = _WORD_PIECE.match(text, position)
+            if piece is None:
+                raise ValueError(f"a quote or escape that does not end: {text[position : position + 20]!r}")
+            pieces.append(piece)
+            position = piece.end()
+        yield text[start:position], pieces
+
+
+def _word(pieces: list[re.Match[str]]) -> Text:
+    word = "".join([_unescaped(piece) for piece in pieces])
+    if _ESCAPED_BYTE.search(word):
+        try:
+            word = word.encode(errors="surrogateescape").decode()
+        except UnicodeDecodeError:
+            raise ValueError(f"not valid UTF-8 after unquoting: {''.join(x[0] for x in pieces)!r}") from None
+    return _specified(word)
+
+
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
+# Python's surrogateescape: the bytes that \xHH and \OOO stand for, until the whole word is decoded.
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def _unescaped(piece: re.Match[str]) -> str:
@@ -194,10 +242,14 @@ def _unescaped(piece: re.Match[str]) -> str:
 
 
 def _char(escape: str) -> str:
-    if escape[0] in "xuU" and len(escape) > 1:
-        return chr(int(escape[1:], 16))
-    if escape.isdigit() and len(escape) == 3:
-        return chr(int(escape, 8))
-    if escape not in _UNNAMED:
-        raise ValueError(f"not an escape that systemd knows: \\{escape}")
-    return _UNNAMED[escape]
+    if escape in _UNNAMED:
+        return _UNNAMED[escape]
+    if escape[0] in "uU" and len(escape) > 1:
+        code = int(escape[1:], 16)
+        if 0 < code < 0xD800 or 0xE000 <= code < 0x110000:
+            return chr(code)
+    elif len(escape) == 3:
+        code = int(escape[1:], 16) if escape[0] == "x" else int(escape, 8)
+        if 0 < code <= 0xFF:
+            return bytes([code]).decode(errors="surrogateescape")
+    raise ValueError(f"not an escape that systemd knows: \\{escape}")

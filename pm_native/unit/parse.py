@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pm_native.unit.directive import SECTIONS as KNOWN_SECTIONS
 from pm_native.unit.directive import Directive, find_directive
-from pm_native.unit.escape import parse_value
+from pm_native.unit.escape import WHITESPACE, parse_value
 from pm_native.unit.file import Setting, UnitFile
 
 
@@ -40,11 +40,11 @@ def _parse_setting(section: str, line: str, number: int) -> Setting:
     key, equals, value = line.partition("=")
     if not equals:
         raise UnitSyntaxError(number, f"neither a section nor a setting: {line!r}")
-    key = key.rstrip()
+    key = key.rstrip(WHITESPACE)
     known = find_directive(section, key) if section in KNOWN_SECTIONS else None
     directive = known or Directive(section, key)
     try:
-        prefix, words = parse_value(directive, value.strip())
+        prefix, words = parse_value(directive, value.strip(WHITESPACE))
     except ValueError as error:
         raise UnitSyntaxError(number, f"{key}=: {error}") from error
     return Setting(directive, words, prefix)
@@ -56,7 +56,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     pending = ""
     first = 0
     for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip()
+        line = raw.strip(WHITESPACE)
         if pending and line.startswith(("#", ";")):
             continue
         if not pending:
@@ -67,5 +67,5 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
         joined.append((first, pending + line))
         pending = ""
     if pending:
-        joined.append((first, pending.rstrip()))
+        joined.append((first, pending.rstrip(WHITESPACE)))
     return joined
