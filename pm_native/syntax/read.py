@@ -1,0 +1,101 @@
+"""Files to sources: whatever is wrong with the file itself is told here, with a way out."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+
+from pm_native.errors import Source, Span
+from pm_native.syntax.places import BOM
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.errors import Diagnostics
+
+MAX_BYTES = 4 * 1024 * 1024
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_source(
+    path: Path, name: str, problems: Diagnostics, *, max_bytes: int = MAX_BYTES, allow_empty: bool = False
+) -> Source | None:
+    """The UTF-8 text of the file at `path`, called `name` in diagnostics; None after adding an error.
+
+    A byte order mark is dropped, line ends stay as they are. A file of white space alone is an error
+    unless `allow_empty`, a file of more than `max_bytes` bytes always.
+    """
+    whole = Source(name, "").whole()
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        problems.error(whole, "there is no such file", code="file-missing", hint=_neighbour(path))
+    except IsADirectoryError:
+        hint = "give the file in it"
+        problems.error(whole, "this is a directory, not a file", code="file-is-directory", hint=hint)
+    except PermissionError:
+        hint = "check the mode and the owner of the file and of the directories above it"
+        problems.error(whole, "this file may not be read", code="file-unreadable", hint=hint)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        problems.error(whole, f"this file cannot be read: {reason}", code="file-unreadable")
+    else:
+        if len(data) > max_bytes:
+            size = f"{max_bytes // 1024} KiB" if max_bytes >= 1024 else f"{max_bytes} bytes"
+            hint = "is this the right file?"
+            problems.error(whole, f"this file has more than {size}", code="file-too-big", hint=hint)
+            return None
+        return _decode(data, name, problems, allow_empty=allow_empty)
+    return None
+
+
+def _neighbour(path: Path) -> str:
+    """The hint that names a file of nearly the same name in the same directory; "" where there is none."""
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208 - only the names are of interest
+    except (OSError, ValueError):  # there is nothing to suggest in a directory that cannot be read
+        return ""
+    close = get_close_matches(path.name, sorted(names), n=1, cutoff=0.7)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def _decode(data: bytes, name: str, problems: Diagnostics, *, allow_empty: bool) -> Source | None:
+    if data.startswith(UTF16_BOMS):
+        problems.error(
+            Source(name, "").whole(),
+            "this file is UTF-16 text",
+            code="file-binary",
+            hint="save it as UTF-8",
+        )
+        return None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        span = _place(name, data[: error.start].decode("utf-8"))
+        problems.error(
+            span,
+            f"byte 0x{data[error.start]:02x} is not UTF-8",
+            code="file-binary",
+            hint="save the file as UTF-8; if it is not text at all, it is the wrong file",
+        )
+        return None
+    nul = text.find("\0")
+    if nul >= 0:
+        span = _place(name, text[:nul])
+        problems.error(span, "a NUL byte: this is no text file", code="file-binary")
+        return None
+    text = text.removeprefix(BOM)
+    if not allow_empty and not text.strip():
+        problems.error(Source(name, text).whole(), "this file is empty", code="file-empty")
+        return None
+    return Source(name, text)
+
+
+def _place(name: str, before: str) -> Span:
+    """The place after the text `before`, in a source that holds no more than that."""
+    before = before.removeprefix(BOM)
+    line = before.count("\n") + 1
+    column = len(before) - before.rfind("\n")
+    return Span(Source(name, before), line, column, column + 1)
