@@ -6,12 +6,13 @@ import os
 import pwd
 from pathlib import Path
 
-from pm_native.bus.fake import Behaviour, FakeManager, FakeUnit
+from pm_native.bus.fake import Behaviour, FakeManager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from pm_native.bus.fake import FakeUnit
     from pm_native.bus.manager import Manager
 
     class Lab(Protocol):
