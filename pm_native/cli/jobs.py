@@ -1,0 +1,219 @@
+"""What start, stop and restart share: which jobs a selection means, running them, telling what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import asdict, dataclass, field, replace
+
+from pm_native.bus.manager import JobType
+from pm_native.bus.scheduler import JobSpec, run_jobs
+from pm_native.cli.report import Result, finish, presentation
+from pm_native.cli.style import Style
+from pm_native.cli.target import manager_words, select
+from pm_native.errors import ExitCode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pm_native.apply.failures import UnitFailure
+    from pm_native.bus.manager import Manager
+    from pm_native.bus.scheduler import JobOutcome
+    from pm_native.cli.target import Selection
+    from pm_native.compile.bundle import Bundle, BundleUnit
+    from pm_native.state.layout import Layout
+
+SETTLE_SEC = 1.0
+_DONE = {JobType.START: "started", JobType.STOP: "stopped", JobType.RESTART: "restarted"}
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run of jobs came to."""
+
+    outcomes: list[JobOutcome] = field(default_factory=list)
+    failures: list[UnitFailure] = field(default_factory=list)
+
+
+def run_command(job: JobType, layout: Layout, words: Sequence[str], settle_sec: float) -> int:
+    """Run a job for what the words name, in one project or several, and give the exit code."""
+    from pm_native.bus.dbus import connect  # noqa: PLC0415 - not for --help
+
+    selections = select(layout, words, need_one=True)
+
+    async def go() -> list[Report]:
+        async with connect(layout.scope, command=sys.argv) as manager:
+            return [await run_selection(job, item, manager, layout, settle_sec) for item in selections]
+
+    return finish(result_of(job, selections, asyncio.run(go()), layout))
+
+
+def job_specs(job: JobType, selection: Selection) -> list[JobSpec]:
+    """The jobs, in the order in which they are to be submitted.
+
+    A whole project is stopped and restarted through its target: the one transaction that this makes has all of its
+    units, so that systemd stops them in the reverse order. The jobs behind it are merged with the ones that systemd
+    has queued by then, which is how their results are learned; starting what is up already does nothing.
+    """
+    # A slice comes and goes with what is in it, and its stop job would stop that.
+    units = [unit for unit in selection.units if not unit.name.endswith(".slice")]
+    if selection.is_whole:
+        members = [unit for unit in units if unit.name != selection.target]
+        if job is JobType.STOP:
+            return [
+                JobSpec(unit=selection.target, type=job),
+                *(JobSpec(unit=unit.name, type=job, after=(0,)) for unit in reversed(members)),
+            ]
+        wanted = [unit for unit in members if unit.start]
+        if job is JobType.RESTART:
+            return [
+                JobSpec(unit=selection.target, type=job),
+                *(JobSpec(unit=unit.name, type=JobType.START, after=(0,)) for unit in wanted),
+            ]
+        return _in_order(
+            JobType.START, [*wanted, *(unit for unit in units if unit.name == selection.target)]
+        )
+    if job is JobType.STOP:
+        return [JobSpec(unit=unit.name, type=job) for unit in reversed(units)]
+    scheduled = {unit.process for unit in units if unit.name.endswith(".timer")}
+    # A schedule is started by its timer; its service is started by name only, and by then it has been asked for.
+    asked = [unit for unit in units if unit.process not in scheduled or unit.name.endswith(".timer")]
+    return _in_order(job, asked)
+
+
+def _in_order(job: JobType, units: Sequence[BundleUnit]) -> list[JobSpec]:
+    place = {unit.name: index for index, unit in enumerate(units)}
+    return [
+        JobSpec(
+            unit=unit.name,
+            # The target of a pool stands for no program; restarting it would restart what it has again.
+            type=JobType.START if unit.name.endswith(".target") else job,
+            after=tuple(place[name] for name in unit.after if name in place and place[name] != index),
+        )
+        for index, unit in enumerate(units)
+    ]
+
+
+async def run_selection(
+    job: JobType, selection: Selection, manager: Manager, layout: Layout, settle_sec: float
+) -> Report:
+    """Run the jobs of a selection and watch for `settle_sec` whether what was started stays up."""
+    from pm_native.apply.failures import describe_failure  # noqa: PLC0415 - after what can fail earlier
+    from pm_native.cli.progress import LineProgress, NoProgress  # noqa: PLC0415 - not for --help
+
+    specs = job_specs(job, selection)
+    services = [spec.unit for spec in specs if spec.unit.endswith(".service")]
+    if job is not JobType.STOP:
+        # A person asks: what failed before, and how often it was started, counts no more.
+        await asyncio.gather(*(manager.reset_failed(name) for name in services))
+    progress = NoProgress() if presentation().as_json else LineProgress(len(specs))
+    report = Report(outcomes=await run_jobs(manager, specs, on_event=progress.job))
+    words = {item.spec.unit: item.words() for item in report.outcomes if not item.is_success}
+    if job is not JobType.STOP:
+        watched = [name for name in services if name not in words]
+        if watched and settle_sec:
+            progress.settling(settle_sec)
+            await asyncio.sleep(settle_sec)
+        words |= await unsettled(manager, watched, settle_sec)
+    bundle = with_unit_texts(selection.bundle, layout, set(words))
+    for unit, why in words.items():
+        report.failures.append(await describe_failure(manager, unit, why, bundle=bundle, scope=layout.scope))
+    return report
+
+
+async def unsettled(manager: Manager, names: Sequence[str], settle_sec: float) -> dict[str, str]:
+    """What became of those units that did not stay up, in words."""
+    found: dict[str, str] = {}
+    for name, state in (await manager.states(names)).items():
+        if state.active_state == "failed":
+            found[name] = f"it ended within {settle_sec:g} s of its start"
+        elif state.sub_state.startswith("auto-restart"):
+            found[name] = "it ended and waits for its next restart"
+    return found
+
+
+def with_unit_texts(bundle: Bundle, layout: Layout, units: set[str]) -> Bundle:
+    """The bundle with the texts of the unit files of `units`, which records do not hold."""
+    from pm_native.state.files import read_text  # noqa: PLC0415 - for failures only
+
+    files = {unit.file for unit in bundle.units if unit.name in units}
+    return replace(
+        bundle,
+        files=tuple(
+            replace(item, text=read_text(layout.units / item.name) or "") if item.name in files else item
+            for item in bundle.files
+        ),
+    )
+
+
+def result_of(
+    job: JobType, selections: Sequence[Selection], reports: Sequence[Report], layout: Layout
+) -> Result:
+    """What the runs came to, as text and as data."""
+    from pm_native.apply.failures import failure_lines  # noqa: PLC0415 - not for --help
+
+    style = Style(sys.stdout)
+    lines: list[str] = []
+    for selection, report in zip(selections, reports, strict=True):
+        for failure in report.failures:
+            first, *rest = failure_lines(failure, layout.scope)
+            lines += [style(first, "red"), *rest]
+        lines.append(_summary(job, selection, report, style))
+    failed = any(report.failures for report in reports)
+    names = " ".join(_systemctl_names(item) for item in selections)
+    return Result(
+        command=job.value,
+        text="\n".join(lines),
+        data={
+            "projects": [
+                _report_data(selection, report)
+                for selection, report in zip(selections, reports, strict=True)
+            ]
+        },
+        exit_code=ExitCode.UNITS_FAILED if failed else ExitCode.OK,
+        hints=(f"the same: systemctl {manager_words(layout.scope)}{job} {names}",),
+    )
+
+
+def _summary(job: JobType, selection: Selection, report: Report, style: Style) -> str:
+    services = [item for item in report.outcomes if item.spec.unit.endswith((".service", ".timer"))]
+    done = sum(item.is_success for item in services)
+    project = selection.bundle.project
+    if report.failures:
+        count = len(report.failures)
+        words = f"{project}: {count} unit{'s' if count != 1 else ''} failed"
+        return style(words, "bold", "red")
+    return style(f"{project}: {done} {_DONE[job]}", "bold", "green")
+
+
+def _systemctl_names(selection: Selection) -> str:
+    if selection.is_whole:
+        return selection.target
+    units = [unit for unit in selection.units if not unit.name.endswith(".slice")]
+    pools = {unit.process: unit.name for unit in units if unit.name.endswith(".target")}
+    timers = {unit.process for unit in units if unit.name.endswith(".timer")}
+    return " ".join(
+        dict.fromkeys(
+            pools.get(unit.process, unit.name)
+            for unit in units
+            if unit.process not in timers or unit.name.endswith(".timer")
+        )
+    )
+
+
+def _report_data(selection: Selection, report: Report) -> dict[str, object]:
+    return {
+        "project": selection.bundle.project,
+        "jobs": [
+            {
+                "unit": item.spec.unit,
+                "job": item.spec.type.value,
+                "stage": item.stage.value,
+                "result": item.result.value if item.result is not None else None,
+                "seconds": round(item.duration_sec, 6),
+            }
+            for item in report.outcomes
+        ],
+        "failures": [asdict(failure) for failure in report.failures],
+    }
