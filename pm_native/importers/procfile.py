@@ -70,7 +70,7 @@ class _Entry:
     command_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProcfileImporter:
     """Reads a Procfile."""
 
@@ -201,7 +201,7 @@ class _Reader:
             if match["key"] == "port":
                 if self.options.base_port is not None:
                     continue
-                message, hint = f"foreman's first port {value} is not read", f"give it: --port {value}"
+                message, hint = f"foreman's first port {value} is not read", f"give it: --base-port {value}"
             elif not self.options.formation:
                 message = f"foreman's formation {value!r} is not read: each entry runs once"
                 hint = f"give it: --formation {value}; what it does not name runs 0 times under foreman, once here"
@@ -244,8 +244,8 @@ class _Reader:
                 return base
             base = int(variable.value)
             if asked not in {None, base}:
-                hint = "take PORT out of .env, or --port from the command"
-                message = f"PORT={base} of .env goes over --port {asked}, as honcho has it"
+                hint = "take PORT out of .env, or --base-port from the command"
+                message = f"PORT={base} of .env goes over --base-port {asked}, as honcho has it"
                 self.problems.warning(span, message, code="procfile-port", hint=hint)
         if not 1 <= base <= _PORT_MAX:
             hint = f"from 1 to {_PORT_MAX}"
@@ -267,7 +267,7 @@ class _Reader:
                 continue
             port = base_port + _PORT_STEP * index
             if port + max(counts[entry.name] - 1, 0) > _PORT_MAX:
-                hint = f"begin lower: --port, or PORT in .env (now {base_port})"
+                hint = f"begin lower: --base-port, or PORT in .env (now {base_port})"
                 message = f"no port is left for {entry.name!r}: it would be {port}"
                 self.problems.error(entry.span, message, code="procfile-port", hint=hint)
                 port = _PORT_MAX

@@ -82,7 +82,7 @@ class CommandBuilder:
         """The command; None after adding an error."""
         script = self.app.text("script")
         if script is None:
-            if "script" not in self.app.places or self.app.nodes["script"].value in {None, ""}:
+            if "script" not in self.app.places or self.app.nodes["script"].value == "":
                 hint = "add script: the file or the program to run"
                 self.problems.error(
                     self.app.node.span, "an app without a script", code="pm2-no-script", hint=hint

@@ -238,7 +238,7 @@ def _tell_error(told: dict[str, str], node: str, path: Path, source: Source, pro
     if told["code"] in {"MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"}:
         hint = f"install what the config needs: npm install in {path.absolute().parent}"
     elif "in ES module scope" in told["message"]:
-        hint = 'package.json says "type": "module": rename the config to .cjs'
+        hint = "this file is an ES module: write export default, or rename it to .cjs"
     problems.error(place, f"the config fails: {message}{elsewhere}", code="pm2-config-failed", hint=hint)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.values import App
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Project, SourceFile
@@ -27,7 +28,7 @@ _STEMS = ("ecosystem.config", "pm2.config")
 _TOP_LEVEL = frozenset({"apps", "pm2", "deploy", "static"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pm2Importer:
     """Reads what `pm2 start FILE` reads. A config that is a program gets `timeout_sec` seconds to run."""
 
@@ -93,7 +94,10 @@ class Pm2Importer:
         if path.suffix in {".js", ".cjs", ".mjs"}:
             return self._evaluated(path, source, options, files, problems)
         if path.suffix in {".yml", ".yaml"}:
-            return parse_yaml(source, problems)
+            from pm_native.importers.pm2.yaml import as_yaml_1_2  # noqa: PLC0415 - for YAML only
+
+            tree = parse_yaml(source, problems)
+            return as_yaml_1_2(tree) if tree else None
         if ".json" in path.name:
             return parse_json5(source, problems)
         hint = "PM2 reads .config.js, .config.cjs, .config.mjs, .json, .yml and .yaml"
@@ -214,7 +218,9 @@ class _Reader:
             if key not in _TOP_LEVEL:
                 hint = "PM2 reads apps, deploy and static here; the keys of an app stand inside apps"
                 message = f"PM2 has no key {key!r} at the top and ignores it"
-                self.problems.warning(node.key, message, code="pm2-unknown-key", hint=hint)
+                # A key of an app is in the wrong place; anything else may well hold what apps are made of.
+                tell = self.problems.warning if key in BY_NAME else self.problems.note
+                tell(node.key, message, code="pm2-unknown-key", hint=hint)
 
     def process(self, node: Node, variants: set[str]) -> Process | None:
         """One app."""

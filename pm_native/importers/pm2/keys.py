@@ -12,6 +12,13 @@ _WORDS = {
     "array": "a list",
     "object": "an object",
 }
+_EXAMPLES = {
+    "string": "'text'",
+    "number": "1000",
+    "boolean": "true",
+    "array": "['a', 'b']",
+    "object": "{ key: 'value' }",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,11 @@ class Key:
     def expected(self) -> str:
         """The types in the words of an error message."""
         return " or ".join(_WORDS[name] for name in self.types)
+
+    @property
+    def example(self) -> str:
+        """What to write, for the hint of a wrong type."""
+        return f"write {self.name}: {_EXAMPLES[self.types[0]]}"
 
 
 def _keys(*keys: Key) -> dict[str, Key]:

@@ -50,7 +50,7 @@ class ProcessReader:
         if command is None:
             return None
         self._origin("command", "script")
-        kind, schedule, instances = self.shape(command)
+        kind, schedule, instances = self.shape()
         is_pool = instances is not None
         environment = EnvironmentReader(self.app, self.problems)
         environment.add(self.deploy_env, "env")
@@ -89,7 +89,7 @@ class ProcessReader:
             origins=self.origins,
         )
 
-    def shape(self, command: Command) -> tuple[ProcessKind, tuple[str, ...], int | str | None]:
+    def shape(self) -> tuple[ProcessKind, tuple[str, ...], int | str | None]:
         """Whether it is a service or a job of a timer, and of how many instances."""
         kind, schedule = Lifecycle(self.app, self.options.environ, self.origins, self.problems).schedule()
         instances = self.instances()
@@ -99,8 +99,6 @@ class ProcessReader:
             hint = "a job that must run several times at once takes an app of its own for each"
             message = "a job has no instances: the timer starts one of it"
             self.problems.warning(self.app.place("instances"), message, code="pm2-cron-instances", hint=hint)
-            return kind, schedule, None
-        if instances is None and self.is_cluster(command) and not self.app.has("instances"):
             return kind, schedule, None
         return kind, schedule, instances
 
@@ -190,8 +188,9 @@ class ProcessReader:
         if mode is not None and mode not in _MODES:
             return False
         if mode is None:
-            value = self.app.number("instances")
-            return command.is_node and value is not None and value >= -1
+            value = self.app.values.get("instances")  # a string that is no number counts as 0
+            number = self.app.number("instances")
+            return command.is_node and (isinstance(value, str) or (number is not None and number >= -1))
         return _MODES[mode]
 
     def tell_cluster(self, command: Command, instances: int | str | None, counted: set[str]) -> None:
@@ -208,7 +207,12 @@ class ProcessReader:
             hint = "write exec_mode: 'fork'"
             message = f"PM2's cluster mode is for Node alone: here {runner} runs it"
             self.problems.warning(place, message, code="pm2-cluster-not-node", hint=hint)
-        elif instances is not None and "PORT" not in counted:
+        elif instances is None:
+            if mode is not None:
+                message = "cluster of one: `pm2 reload` starts the new one before it stops the old"
+                hint = "a restart has a gap here; write exec_mode: 'fork' to say that it does not matter"
+                self.problems.note(place, message, code="pm2-cluster-single", hint=hint)
+        elif "PORT" not in counted:
             much = "one instance per CPU" if instances == "max" else f"{instances} instances"
             message = (
                 f"{much} without PM2's shared listener: a port that all of them open goes to the first, "

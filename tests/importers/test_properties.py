@@ -1,0 +1,118 @@
+"""Whatever a file holds, an importer answers with diagnostics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pm_native.errors import Diagnostics, Severity, Source
+from pm_native.importers.base import ImportOptions
+from pm_native.importers.pm2 import IMPORTER as PM2
+from pm_native.importers.pm2.keys import BY_NAME
+from pm_native.importers.pm2.locate import locate
+from pm_native.importers.pm2.values import split_arguments
+from pm_native.importers.procfile import IMPORTER as PROCFILE
+from pm_native.model.names import is_name, is_variable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.importers.base import Importer
+    from pm_native.model.project import Project
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | st.text(max_size=12)
+    | st.sampled_from(
+        ["max", "cluster", "0", "1e999", "300MB", "* * * * *", "node@20", "a b", "NULL", "~/x", "/dev/null"]
+    )
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(sorted(BY_NAME)) | st.sampled_from(["env_x", "env", "env_file", "odd"])
+APPS = st.dictionaries(KEYS, VALUES, max_size=12).map(lambda app: {"script": "./run", **app})
+CONFIGS = st.fixed_dictionaries(
+    {"apps": st.lists(APPS | VALUES, max_size=3)},
+    optional={"deploy": VALUES, "static": VALUES, "other": VALUES},
+)
+
+
+def load(importer: Importer, name: str, data: bytes) -> tuple[Project | None, Diagnostics]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        problems = Diagnostics()
+        options = ImportOptions(environ={"PATH": folder}, variant="x")
+        return importer.load(path, name, options, problems), problems
+
+
+def check(project: Project | None, problems: Diagnostics) -> None:
+    """What holds for every answer: an error or a project, all of it valid, each diagnostic with a way out."""
+    assert project is not None or problems.has_errors
+    for item in problems:
+        assert item.message
+        assert item.code
+        assert str(item.span)
+        assert item.hint or item.severity is Severity.ERROR
+    names = [process.name for process in project.processes] if project else []
+    assert len(set(names)) == len(names)
+    for process in project.processes if project else ():
+        assert is_name(process.name)
+        assert process.command
+        assert all(isinstance(word, str) for word in process.command)
+        assert all(is_variable(name) for name in (*process.environment, *process.file_environment))
+        assert process.restart.delay_usec >= 0
+        assert process.stop.timeout_usec >= 0
+        assert process.directory.is_absolute()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    data=st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
+)
+def test_no_bytes_make_an_importer_fail(data: bytes) -> None:
+    check(*load(PROCFILE, "Procfile", data))
+    check(*load(PM2, "ecosystem.json", data))
+    check(*load(PM2, "ecosystem.yml", data))
+
+
+@settings(max_examples=120, deadline=None)
+@given(config=CONFIGS | VALUES)
+def test_no_value_makes_the_pm2_importer_fail(config: object) -> None:
+    text = json.dumps(config, allow_nan=True)
+    check(*load(PM2, "ecosystem.json", text.encode()))
+    check(*load(PM2, "ecosystem.yml", text.encode()))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lines=st.lists(
+        st.text(max_size=30)
+        | st.builds(
+            "{}: {}".format, st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True), st.text(max_size=30)
+        ),
+        max_size=6,
+    )
+)
+def test_no_line_makes_the_procfile_importer_fail(lines: list[str]) -> None:
+    check(*load(PROCFILE, "Procfile", "\n".join(lines).encode("utf-8", "replace")))
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text("{}[]():,;'\"`\\/.$ \nab", max_size=80), value=CONFIGS | VALUES)
+def test_no_program_text_makes_locate_fail(text: str, value: object) -> None:
+    locate(value, Source("x.config.js", text))
+
+
+@given(words=st.lists(st.from_regex(r"[a-z0-9=/.-]{1,8}", fullmatch=True), max_size=5))
+def test_plain_arguments_are_split_at_blanks(words: list[str]) -> None:
+    assert split_arguments("  ".join(words)) == tuple(words)
