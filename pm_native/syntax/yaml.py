@@ -54,7 +54,7 @@ def parse_yaml(source: Source, problems: Diagnostics) -> Node | None:
         return None
     control = _CONTROL.search(source.text)
     if control:
-        hint = 'write it as an escape in double quotes: "\\x1b"'
+        hint = f'write it as an escape in double quotes: "\\u{ord(control[0]):04x}"'
         add_control_character(problems, places.span(*control.span()), control[0], hint)
         return None
     composer = _Composer(places, problems)
@@ -317,11 +317,12 @@ class _Composer:
 
 
 _ESCAPE = "this is no escape that YAML knows"
+_ESCAPE_HINT = "write \\\\ for a backslash, or put the text in single quotes"
 _COLUMNS = "the keys of one table, the items of one list begin in the same column"
 _PROBLEMS = (  # words that PyYAML and libyaml have in common, our message and hint; the first that fits
     ("document start", "expected the end of the document", ""),
-    ("escape", _ESCAPE, "write \\\\ for a backslash, or put the text in single quotes"),
-    ("hexdecimal", _ESCAPE, "\\x takes two hex digits, \\u four, \\U eight"),
+    ("escape", _ESCAPE, _ESCAPE_HINT),
+    ("hexdecimal", _ESCAPE, _ESCAPE_HINT),
     ("quoted scalar", _NOT_CLOSED, ""),
     (
         "mapping values are not allowed",

@@ -240,7 +240,7 @@ SCALARS = st.one_of(
         ]
     ),
 )
-CHARACTERS = st.characters(exclude_categories=("Cs", "Cc"))
+CHARACTERS = st.characters(blacklist_categories=["Cs", "Cc"])
 PIECES = st.lists(
     st.one_of(
         st.text(CHARACTERS, max_size=6),
