@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from signal import Signals
 
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pm_native.bus.manager import Manager, UnitDetails
-    from pm_native.compile.bundle import Bundle
+    from pm_native.bus.scheduler import JobOutcome
+    from pm_native.compile.bundle import Bundle, BundleUnit
 
 JOURNAL_LINES = 10
+DETAILED = (
+    20  # failures that are told with exit status and journal: the rest is most likely more of the same
+)
 _CLD_EXITED = 1
 _NO_DETAIL = {"", "success"}
 _SIGNALS = {signal.value: signal.name for signal in Signals}
@@ -62,23 +70,62 @@ class UnitFailure:
     log_file: str = ""
 
 
+@dataclass(slots=True, kw_only=True)
+class FailureReport:
+    """Collects the failures of a run: the first ones in detail, asked of the manager and of the journal at once."""
+
+    manager: Manager
+    bundle: Bundle | None
+    scope: Scope
+    read_journal: Callable[[str], tuple[str, ...]]
+    failures: list[UnitFailure] = field(default_factory=list)
+    _units: dict[str, BundleUnit] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._units = {unit.name: unit for unit in self.bundle.units} if self.bundle else {}
+
+    async def add(self, unit: str, *, job: JobOutcome | None = None, words: str = "") -> None:
+        """Add the failure of a unit: how its job ended, or `words` where its job went well."""
+        known = self._units.get(unit)
+        details = None
+        if len(self.failures) < DETAILED:
+            details = (await self.manager.details([unit])).get(unit)
+        result = details.result if details is not None else ""
+        self.failures.append(
+            UnitFailure(
+                unit=unit,
+                words=job.words(result) if job is not None else words,
+                result=result,
+                exit=exit_words(details) if details is not None else "",
+                process=known.process if known is not None else "",
+                where=known.where if known is not None else "",
+                journal=self.read_journal(details.invocation_id)
+                if details and details.invocation_id
+                else (),
+                log_file=self._log_file(known) if details is not None and known is not None else "",
+            )
+        )
+
+    def _log_file(self, unit: BundleUnit) -> str:
+        files = self.bundle.files if self.bundle is not None else ()
+        return next((_log_file(item.text) for item in files if item.name == unit.file), "")
+
+
 async def describe_failure(
     manager: Manager, unit: str, words: str, *, bundle: Bundle | None, scope: Scope
 ) -> UnitFailure:
-    """All that can be told of the failure of a unit: asked of the manager and of the journal, at once."""
-    details = (await manager.details([unit])).get(unit)
-    known = next((item for item in bundle.units if item.name == unit), None) if bundle else None
-    texts = {item.name: item.text for item in bundle.files} if bundle else {}
-    return UnitFailure(
-        unit=unit,
-        words=words,
-        result=details.result if details else "",
-        exit=exit_words(details) if details else "",
-        process=known.process if known else "",
-        where=known.where if known else "",
-        journal=journal_lines(details.invocation_id, scope) if details and details.invocation_id else (),
-        log_file=_log_file(texts.get(known.file, "")) if known else "",
-    )
+    """All that can be told of the failure of one unit, for who has only that one."""
+    report = FailureReport(manager=manager, bundle=bundle, scope=scope, read_journal=journal_of(scope))
+    await report.add(unit, words=words)
+    return report.failures[0]
+
+
+def journal_of(scope: Scope) -> Callable[[str], tuple[str, ...]]:
+    """What reads the journal of the manager of `scope`, everything in it that was said up to now."""
+    if scope is Scope.SYSTEM and os.geteuid() == 0:
+        # The last words of a program that has just ended may still be on their way.
+        _journalctl("--sync")
+    return partial(journal_lines, scope=scope)
 
 
 def exit_words(details: UnitDetails) -> str:
@@ -100,15 +147,14 @@ def journal_lines(invocation_id: str, scope: Scope, count: int = JOURNAL_LINES) 
     own = "USER_INVOCATION_ID" if scope is Scope.USER else "INVOCATION_ID"
     manager = ["--user"] if scope is Scope.USER else []
     match = [f"_SYSTEMD_INVOCATION_ID={invocation_id}", "+", f"{own}={invocation_id}"]
+    return _journalctl(*manager, "--quiet", "--no-pager", "--output=cat", f"--lines={count}", *match)
+
+
+def _journalctl(*words: str) -> tuple[str, ...]:
     try:
-        run = subprocess.run(
-            ["journalctl", *manager, "--quiet", "--no-pager", "--output=cat", f"--lines={count}", *match],
-            capture_output=True,
-            check=False,
-            timeout=10,
-        )
+        run = subprocess.run(["journalctl", *words], capture_output=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return ()  # the failure is told without them; `journalctl -u` is in the hint
+        return ()  # the failure is told without them; `journalctl -u` is in the report
     return tuple(run.stdout.decode(errors="replace").splitlines())
 
 

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
-from pm_native.apply.failures import describe_failure
-from pm_native.apply.snapshot import file_path
-from pm_native.bus.manager import JobType
-from pm_native.bus.scheduler import JobSpec, run_jobs
+from pm_native.apply.disk import Disk
+from pm_native.apply.failures import FailureReport, journal_of
+from pm_native.apply.verify import verify_units
+from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType, NoSuchUnitError
+from pm_native.bus.scheduler import JobSpec, JobStage, run_jobs
 from pm_native.compile.bundle import FileKind, Installed
 from pm_native.errors import AccessError, UnavailableError
 from pm_native.plan.model import Action
-from pm_native.state.files import link_atomic, remove, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pm_native.apply.failures import UnitFailure
     from pm_native.bus.manager import Manager
     from pm_native.bus.scheduler import JobEvent, JobOutcome
-    from pm_native.compile.bundle import Bundle, LogDirectory
+    from pm_native.compile.bundle import Bundle
     from pm_native.plan.model import Plan, Step
     from pm_native.state.layout import Layout
     from pm_native.state.store import Store
@@ -37,6 +34,8 @@ _JOBS = {
     Action.RESTART: JobType.RESTART,
     Action.RELOAD: JobType.RELOAD,
 }
+# What one job met and the run as a whole ends with.
+_FATAL = (BusLostError, BusTimeoutError, AccessError, UnavailableError)
 
 
 class Progress(Protocol):
@@ -59,6 +58,21 @@ class Outcome:
     done: int = 0
     jobs: list[JobOutcome] = field(default_factory=list)
     failures: list[UnitFailure] = field(default_factory=list)
+    is_interrupted: bool = False
+
+    def units(self, stage: JobStage) -> list[str]:
+        """The units whose job came so far and no further."""
+        return [job.spec.unit for job in self.jobs if job.stage is stage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a run goes about it. `stop`, once set, ends it at the next safe point; what is queued goes on in systemd."""
+
+    settle_sec: float = SETTLE_SEC
+    allow_missing: bool = False
+    stop: asyncio.Event | None = None
+    read_journal: Callable[[str], tuple[str, ...]] | None = None
 
 
 class Runner:
@@ -73,7 +87,7 @@ class Runner:
         installed: Installed | None,
         manager: Manager | None,
         progress: Progress,
-        settle_sec: float = SETTLE_SEC,
+        options: RunOptions | None = None,
     ) -> None:
         self.plan = plan
         self.layout = layout
@@ -81,90 +95,101 @@ class Runner:
         self.installed = installed
         self.manager = manager
         self.progress = progress
-        self.settle_sec = settle_sec
+        self.options = options or RunOptions()
         self.outcome = Outcome()
+        self._disk = Disk(plan, layout, gives_away=manager is not None)
+        self._report: FailureReport | None = None
+        self._is_written = False  # the files are in place,
+        self._is_in_place = False  # and systemd has read them
 
     async def run(self) -> Outcome:
-        """Run the plan's steps, phase by phase; failures of units are in the outcome, all else is raised."""
-        if self.plan.is_empty and self.installed is not None and self.plan.bundle is not None:
-            self._record_metadata(self.plan.bundle, self.installed)
-            return self.outcome
+        """Run the plan's steps, phase by phase; failures of units are in the outcome, all else is raised.
+
+        Raises AccessError and ConfigError before anything is changed, BusLostError and its kin at any time: then the
+        record says what is still to do, and the next plan has it.
+        """
         try:
-            self._record(complete=False)
-            await self._run_jobs(self.plan.of(Action.STOP))
-            self._run_files()
-            await self._reload_manager()
-            started = self.plan.of(Action.RELOAD, Action.RESTART, Action.START)
-            await self._run_jobs(started)
-            await self._settle(step for step in started if step.action is not Action.RELOAD)
-            self._finish()
+            if self.plan.is_empty and self.installed is not None and self.plan.bundle is not None:
+                self._record_metadata(self.plan.bundle, self.installed)
+            else:
+                await self._switch()
         except PermissionError as error:
-            raise AccessError(
-                f"cannot write {error.filename}: permission denied",
-                hint="use sudo for the system manager, or --user for your own",
-            ) from error
+            hint = "use sudo for the system manager, or --user for your own"
+            raise AccessError(f"cannot write {error.filename}: permission denied", hint=hint) from error
         except OSError as error:
             raise UnavailableError(f"cannot write {error.filename}: {error.strerror}") from error
         return self.outcome
 
+    async def _switch(self) -> None:
+        self._disk.check_access()
+        await self._verify()
+        started = self.plan.of(Action.RELOAD, Action.RESTART, Action.START)
+        self._record(complete=False)
+        await self._run_jobs(self.plan.of(Action.STOP))
+        if not self._is_stopped():
+            self._disk.run(self._done)
+            self._is_written = True
+            await self._reload_manager()
+            self._is_in_place = self.manager is not None
+        if not self._is_stopped():
+            await self._run_jobs(started)
+        if not self._is_stopped():
+            await self._settle(step for step in started if step.action is not Action.RELOAD)
+            self._is_stopped()
+        self._finish()
+
+    def _is_stopped(self) -> bool:
+        stop = self.options.stop
+        self.outcome.is_interrupted = stop is not None and stop.is_set()
+        return self.outcome.is_interrupted
+
+    async def _verify(self) -> None:
+        """Hear systemd on the unit files that differ, while nothing has changed yet."""
+        written = {step.subject for step in self.plan.of(Action.WRITE) if step.kind is FileKind.UNIT}
+        if self.manager is None or self.plan.bundle is None or not written:
+            return
+        await verify_units(
+            self.plan.bundle,
+            [item for item in self.plan.bundle.files if item.name in written],
+            systemd_version=await self.manager.version(),
+            allow_missing=self.options.allow_missing,
+        )
+
     def _record_metadata(self, bundle: Bundle, installed: Installed) -> None:
         """Keep the record true where a bundle differs only in what needs no step: its sources, for one."""
-        wanted = Installed(generation=installed.generation, bundle=bundle)
-        if self.store.load() != replace(wanted, bundle=without_texts(bundle)):
+        wanted = replace(installed, bundle=without_texts(bundle))
+        if installed != wanted:
             self.store.save(wanted)
 
     def _record(self, *, complete: bool) -> None:
-        """Record who owns what before anything changes: old files and new ones, should the run end half-way."""
+        """Record who owns what, and what is owed: of a run that is not through, old files and new ones."""
         generation = (self.installed.generation if self.installed else 0) + 1
         bundle = self.plan.bundle
         if not complete and self.installed is not None:
             bundle = _union(self.installed.bundle, bundle)
         if bundle is not None:
-            self.store.save(Installed(generation=generation, bundle=bundle, complete=complete))
-
-    def _finish(self) -> None:
-        if self.plan.bundle is None:
-            environment = self.layout.environment(self.plan.project)
-            if environment.is_dir():
-                environment.rmdir()
-            self.store.forget()
-        else:
-            self._record(
-                complete=all(job.is_success for job in self.outcome.jobs) and not self.outcome.failures
+            self.store.save(
+                Installed(
+                    generation=generation,
+                    bundle=bundle,
+                    complete=complete,
+                    to_restart=self._owed(Action.RESTART, Action.RELOAD),
+                    to_start=self._owed(Action.START),
+                )
             )
 
-    def _run_files(self) -> None:
-        """The steps that touch the disk, in the order of the plan."""
-        texts = {item.name: item for item in self.plan.bundle.files} if self.plan.bundle else {}
-        directories = {item.path: item for item in self.plan.bundle.directories} if self.plan.bundle else {}
-        for step in self.plan.steps:
-            path = file_path(self.layout, self.plan.project, step.kind, step.subject)
-            match step.action:
-                case Action.MAKE_DIRECTORY:
-                    self._make_directory(directories[step.subject])
-                case Action.WRITE:
-                    item = texts[step.subject]
-                    mode = 0o700 if step.kind is FileKind.ENVIRONMENT else 0o755
-                    path.parent.mkdir(parents=True, exist_ok=True, mode=mode)
-                    write_atomic(path, item.text.encode(), item.mode)
-                case Action.DELETE | Action.UNLINK:
-                    remove(path)
-                case Action.LINK:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    link_atomic(path, str(self._installed_path(path.name)))
-                case _:
-                    continue
-            self._done(step)
+    def _owed(self, *actions: Action) -> tuple[str, ...]:
+        """The units whose job did not succeed and is not in systemd's queue either, where it goes on without us."""
+        settled = {job.spec.unit for job in self.outcome.jobs if job.is_success or _goes_on(job)}
+        return tuple(step.subject for step in self.plan.of(*actions) if step.subject not in settled)
 
-    def _installed_path(self, unit: str) -> Path:
-        """The path of a unit file as the host itself sees it, whatever our root."""
-        return Path("/") / self.layout.units.relative_to(self.layout.root) / unit
-
-    def _make_directory(self, item: LogDirectory) -> None:
-        path = self.layout.root / item.path.lstrip("/")
-        path.mkdir(parents=True, exist_ok=True)
-        if item.user and os.geteuid() == 0 and self.manager is not None:
-            shutil.chown(path, item.user, item.group or None)
+    def _finish(self) -> None:
+        if self.plan.bundle is None and self._is_written:
+            self._disk.forget()
+            self.store.forget()
+            return
+        # Offline nobody has read the files yet, and which units run is not known.
+        self._record(complete=self._is_in_place)
 
     async def _reload_manager(self) -> None:
         if self.manager is None:
@@ -175,35 +200,47 @@ class Runner:
         for step in self.plan.of(Action.RESET_FAILED):
             await self.manager.reset_failed(step.subject)
             self._done(step)
+        await self._forget_stopped(self.manager)
+
+    async def _forget_stopped(self, manager: Manager) -> None:
+        """A removed unit that did not end well when it was stopped would stay in sight as failed."""
+        wanted = {unit.name for unit in self.plan.bundle.units} if self.plan.bundle else set()
+        names = [step.subject for step in self.plan.of(Action.STOP) if step.subject not in wanted]
+        for state in (await manager.states(names)).values() if names else ():
+            if state.active_state == "failed":
+                await manager.reset_failed(state.name)
 
     def _done(self, step: Step) -> None:
         self.outcome.done += 1
         self.progress.done(step)
 
     async def _run_jobs(self, steps: Iterable[Step]) -> None:
-        if self.manager is None:
-            return
         specs = [JobSpec(unit=step.subject, type=_JOBS[step.action]) for step in steps]
-        outcomes = await run_jobs(self.manager, specs, on_event=self.progress.job)
+        if self.manager is None or not specs:
+            return
+        outcomes = await run_jobs(self.manager, specs, on_event=self.progress.job, stop=self.options.stop)
         self.outcome.jobs += outcomes
-        self.outcome.done += len(outcomes)
         for job in outcomes:
-            if not job.is_success:
-                await self._failed(job.spec.unit, job)
+            if isinstance(job.error, _FATAL):
+                self._record(complete=self._is_in_place)
+                raise job.error
+        for job in outcomes:
+            is_gone = job.spec.type is JobType.STOP and isinstance(job.error, NoSuchUnitError)
+            if job.is_success or is_gone:
+                self.outcome.done += 1
+            elif job.stage in {JobStage.ENDED, JobStage.REFUSED}:
+                await self._reported(self.manager).add(job.spec.unit, job=job)
 
-    async def _failed(self, unit: str, job: JobOutcome) -> None:
-        if self.manager is None:
-            raise TypeError("a job needs a manager")
-        details = (await self.manager.details([unit])).get(unit)
-        await self._add_failure(unit, job.words(details.result if details else ""))
-
-    async def _add_failure(self, unit: str, words: str) -> None:
-        if self.manager is not None:
-            bundle = self.plan.bundle or (self.installed.bundle if self.installed else None)
-            failure = await describe_failure(
-                self.manager, unit, words, bundle=bundle, scope=self.layout.scope
+    def _reported(self, manager: Manager) -> FailureReport:
+        if self._report is None:
+            self._report = FailureReport(
+                manager=manager,
+                bundle=self.plan.bundle or (self.installed.bundle if self.installed else None),
+                scope=self.layout.scope,
+                read_journal=self.options.read_journal or journal_of(self.layout.scope),
+                failures=self.outcome.failures,
             )
-            self.outcome.failures.append(failure)
+        return self._report
 
     async def _settle(self, steps: Iterable[Step]) -> None:
         """Watch what was started for a while: `done` is said of a program that dies at once, too."""
@@ -213,28 +250,44 @@ class Runner:
             for step in steps
             if step.subject.endswith(".service") and step.subject not in failed
         ]
-        if self.manager is None or not names:
+        seconds = self.options.settle_sec
+        if self.manager is None or not names or not seconds:
             return
-        self.progress.settling(self.settle_sec)
-        await asyncio.sleep(self.settle_sec)
+        self.progress.settling(seconds)
+        await self._pause(seconds)
         states = await self.manager.states(names)
         restarts = await _restart_counts(self.manager, names)
         for name in names:
             state = states.get(name)
+            words = ""
             if state is not None and state.active_state == "failed":
-                await self._add_failure(name, f"it ended within {self.settle_sec:g} s of its start")
+                words = f"it ended within {seconds:g} s of its start"
             elif state is not None and state.sub_state == "auto-restart":
-                await self._add_failure(name, "it ended and waits for its next restart")
+                words = "it ended and waits for its next restart"
             elif restarts[name]:
                 times = "once" if restarts[name] == 1 else f"{restarts[name]} times"
-                await self._add_failure(
-                    name, f"it was restarted {times} within {self.settle_sec:g} s of its start"
-                )
+                words = f"it was restarted {times} within {seconds:g} s of its start"
+            if words:
+                await self._reported(self.manager).add(name, words=words)
+
+    async def _pause(self, seconds: float) -> None:
+        if self.options.stop is None:
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.options.stop.wait()
+        except TimeoutError:
+            return  # nobody asked to stop
 
 
 async def _restart_counts(manager: Manager, names: list[str]) -> dict[str, int]:
     found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in names))
     return {name: int(str(values.get("NRestarts", 0))) for name, values in zip(names, found, strict=True)}
+
+
+def _goes_on(job: JobOutcome) -> bool:
+    return job.stage is JobStage.LEFT and job.job_id != 0
 
 
 def without_texts(bundle: Bundle) -> Bundle:

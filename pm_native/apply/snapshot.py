@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Where units of packages live; one of ours must not hide one of theirs (systemd.unit(5), UNIT FILE LOAD PATH).
 _VENDOR_DIRECTORIES = {
     "system": ("usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
-    "user": ("usr/local/lib/systemd/user", "usr/lib/systemd/user"),
+    "user": ("etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"),
 }
 
 
@@ -37,6 +37,8 @@ async def take_snapshot(
     """The snapshot; `manager` None: offline, no states."""
     bundles = [bundle for bundle in (wanted, installed.bundle if installed else None) if bundle is not None]
     files = {item.name: item for bundle in reversed(bundles) for item in bundle.files}
+    masked = {name for name, item in files.items() if _is_mask(file_path(layout, project, item.kind, name))}
+    files = {name: item for name, item in files.items() if name not in masked}
     texts = {
         name: text for name, item in files.items() if (text := _text(layout, project, item)) is not None
     }
@@ -51,6 +53,7 @@ async def take_snapshot(
         links=dict(_links(layout, bundles)),
         directories=frozenset(_directories(layout, wanted)),
         foreign=dict(_foreign(layout, project, files.values(), texts, installed)),
+        masked=frozenset(masked),
         states=states,
     )
 
@@ -64,9 +67,14 @@ async def _states(manager: Manager, names: set[str], patterns: list[str]) -> Map
 
 def _text(layout: Layout, project: str, item: BundleFile) -> str | None:
     path = file_path(layout, project, item.kind, item.name)
-    if path.is_symlink():
-        return ""  # a mask or somebody's link: differs from any text, and `_foreign` names it
+    if path.is_symlink() or path.is_dir():
+        return ""  # somebody's: differs from any text of ours, and `_foreign` names it
     return read_text(path)
+
+
+def _is_mask(path: Path) -> bool:
+    """Whether the administrator masked the unit (systemd.unit(5)): a decision, kept as it is."""
+    return path.is_symlink() and str(path.readlink()) == "/dev/null"
 
 
 def _links(layout: Layout, bundles: list[Bundle]) -> Iterator[tuple[str, str]]:

@@ -48,9 +48,11 @@ def apply(
 ) -> int:
     """Switch the running system to the generated units.
 
-    Runs what `plan` shows: stops what is gone, writes what differs, reloads the manager once, restarts what runs on
-    old settings, starts what is new, and watches it. A second apply does nothing. Exit code 4: units failed.
+    Runs what `plan` shows: has systemd verify what differs, stops what is gone, writes what differs, reloads the
+    manager once, restarts what runs on old settings, starts what is new, and watches it. A second apply does nothing.
+    Exit code 4: units failed; 130: interrupted, the next apply goes on.
     """
+    from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
@@ -61,7 +63,8 @@ def apply(
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             switch = await plan_switch(wanted.bundle, scope, root, manager)
-            return await run_switch("apply", switch, manager, settle, tuple(wanted.problems))
+            options = RunOptions(settle_sec=settle, allow_missing=source.allow_missing)
+            return await run_switch("apply", switch, manager, options, tuple(wanted.problems))
 
     with locked(layout_of(scope, root).lock(wanted.bundle.project)):
         return finish(asyncio.run(go()))

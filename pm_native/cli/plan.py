@@ -37,7 +37,8 @@ The same by hand: diff -ru /etc/systemd/system build/systemd"""
 def plan(*, source: SourceOptions, generated: Path | None, scope: Scope, root: Path | None) -> int:
     """Show what apply would do, and why.
 
-    Changes nothing and needs no rights. Exit code 0: nothing to do; 2: there are changes.
+    Changes nothing. Reads what apply wrote, which of the system's manager root alone may.
+    Exit code 0: nothing to do; 2: there are changes.
     """
     from pm_native.cli.plan_text import plan_data, plan_lines  # noqa: PLC0415 - not for --help
     from pm_native.cli.style import Style  # noqa: PLC0415 - not for --help

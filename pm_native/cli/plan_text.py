@@ -32,6 +32,7 @@ _WORDS = {
 }
 _VALUE_MAX = 100
 _SHOWN = 200
+_DRIFT_SHOWN = 20
 
 
 def plan_lines(plan: Plan, style: Style) -> list[str]:
@@ -39,9 +40,13 @@ def plan_lines(plan: Plan, style: Style) -> list[str]:
     lines = [line for step in plan.steps[:_SHOWN] for line in _step_lines(step, style)]
     if len(plan.steps) > _SHOWN:
         lines.append(f"  and {len(plan.steps) - _SHOWN} more steps (--json has them all)")
-    for item in plan.drift:
+    for item in plan.drift[:_DRIFT_SHOWN]:
         hint = f" ({item.hint})" if item.hint else ""
         lines.append(f"{style('!', 'yellow')} {item.subject} {item.what}{style(hint, 'dim')}")
+    if len(plan.drift) > _DRIFT_SHOWN:
+        lines.append(
+            f"{style('!', 'yellow')} and {len(plan.drift) - _DRIFT_SHOWN} more (--json has them all)"
+        )
     lines.append(summary(plan))
     return lines
 

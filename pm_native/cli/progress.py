@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from pm_native.bus.scheduler import JobStage
 from pm_native.cli.style import Style
 from pm_native.plan.model import Action
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pm_native.plan.model import Step
 
 _MANY = 60
+_FAILED_SHOWN = 20
+_SEEN_THROUGH = {JobStage.ENDED, JobStage.REFUSED}
 
 
 class LineProgress:
@@ -25,6 +28,7 @@ class LineProgress:
         self._jobs = jobs
         self._ended = 0
         self._files = 0
+        self._failed = 0
 
     def done(self, step: Step) -> None:
         """Count a file, or tell of the reload."""
@@ -34,11 +38,14 @@ class LineProgress:
             self._files += 1
 
     def job(self, event: JobEvent) -> None:
-        """Tell how a job ended."""
+        """Tell how a job ended; what was left or not sent is told at the end, as a number."""
         outcome = event.outcome
-        if outcome is None:
+        if outcome is None or outcome.stage not in _SEEN_THROUGH:
             return
         self._ended += 1
+        self._failed += not outcome.is_success
+        if self._failed > _FAILED_SHOWN and not outcome.is_success:
+            return
         if outcome.is_success and self._jobs > _MANY:
             if self._ended % 100 == 0 or self._ended == self._jobs:
                 click.echo(self._style(f"{self._ended} of {self._jobs} jobs done", "dim"), err=True)

@@ -34,6 +34,7 @@ def remove(*, project: str, scope: Scope, root: Path | None) -> int:
 
     Removes what apply wrote: units, links, environment files, records. Your config and your logs stay.
     """
+    from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_removal  # noqa: PLC0415 - not for --help
@@ -47,7 +48,7 @@ def remove(*, project: str, scope: Scope, root: Path | None) -> int:
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             switch = await plan_removal(project, scope, root, manager)
-            return await run_switch("remove", switch, manager, 0)
+            return await run_switch("remove", switch, manager, RunOptions())
 
     with locked(layout_of(scope, root).lock(project)):
         return finish(asyncio.run(go()))

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 
-from pm_native.apply.failures import failure_lines
+from pm_native.apply.failures import DETAILED, failure_lines
 from pm_native.apply.run import Runner
+from pm_native.bus.scheduler import JobStage
 from pm_native.cli.plan_text import plan_data, plan_lines, summary
 from pm_native.cli.progress import LineProgress, NoProgress
-from pm_native.cli.report import Messages, Result, presentation
+from pm_native.cli.report import Messages, Result, presentation, print_diagnostics
 from pm_native.cli.style import Style
 from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pm_native.apply.failures import UnitFailure
-    from pm_native.apply.run import Outcome
+    from pm_native.apply.run import Outcome, RunOptions
     from pm_native.bus.manager import Manager
     from pm_native.cli.switch import Switch
     from pm_native.errors import Diagnostic
+
+_NAMES_SHOWN = 5
 
 
 async def run_switch(
     command: str,
     switch: Switch,
     manager: Manager | None,
-    settle_sec: float,
+    options: RunOptions,
     diagnostics: tuple[Diagnostic, ...] = (),
 ) -> Result:
-    """Show the plan, run it, and report."""
+    """Show the plan, run it, and report. Ctrl-C ends the run at the next safe point, twice: at once."""
     plan = switch.plan
+    shown = presentation()
+    messages = Messages()
+    if not shown.as_json:
+        print_diagnostics(diagnostics, shown.diagnostic_format)
     if not plan.is_empty:
-        messages = Messages()
         for line in plan_lines(plan, messages.style):
             messages.show(line)
     jobs = sum(step.action.is_job for step in plan.steps) if manager else 0
-    progress = NoProgress() if presentation().as_json else LineProgress(jobs)
-    runner = Runner(
-        plan,
-        layout=switch.layout,
-        store=switch.store,
-        installed=switch.installed,
-        manager=manager,
-        progress=progress,
-        settle_sec=settle_sec,
-    )
-    outcome = await runner.run()
-    failed = bool(outcome.failures)
+    with _interruptible(messages) as stop:
+        runner = Runner(
+            plan,
+            layout=switch.layout,
+            store=switch.store,
+            installed=switch.installed,
+            manager=manager,
+            progress=NoProgress() if shown.as_json else LineProgress(jobs),
+            options=replace(options, stop=stop),
+        )
+        outcome = await runner.run()
     return Result(
         command=command,
         text=_text(switch, outcome),
@@ -54,11 +65,38 @@ async def run_switch(
             **plan_data(plan),
             "done": outcome.done,
             "failures": [_failure_data(failure) for failure in outcome.failures],
+            "interrupted": outcome.is_interrupted,
+            "queued": outcome.units(JobStage.LEFT),
+            "not_sent": outcome.units(JobStage.UNSENT),
         },
-        exit_code=ExitCode.UNITS_FAILED if failed else ExitCode.OK,
-        diagnostics=diagnostics,
-        hints=_hints(command, switch, failed=failed),
+        exit_code=_exit_code(outcome),
+        diagnostics=diagnostics if shown.as_json else (),
+        hints=_hints(command, switch, outcome),
     )
+
+
+@contextmanager
+def _interruptible(messages: Messages) -> Iterator[asyncio.Event]:
+    """An event that the first Ctrl-C sets; the second ends the run as it ends any program."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def interrupted() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+        messages.say("stopping: nothing more is asked of systemd (again to stop at once)")
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield stop
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _exit_code(outcome: Outcome) -> ExitCode:
+    if outcome.is_interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.UNITS_FAILED if outcome.failures else ExitCode.OK
 
 
 def _text(switch: Switch, outcome: Outcome) -> str:
@@ -68,15 +106,36 @@ def _text(switch: Switch, outcome: Outcome) -> str:
         drift = plan_lines(plan, style)[:-1]
         return "\n".join([*drift, summary(plan)])
     lines: list[str] = []
-    for failure in outcome.failures:
+    for failure in outcome.failures[:DETAILED]:
         first, *rest = failure_lines(failure, switch.layout.scope)
         lines += [style(first, "red"), *rest]
+    if more := [failure.unit for failure in outcome.failures[DETAILED:]]:
+        lines.append(style(f"and {len(more)} more: {_some(more)} (--json has them all)", "red"))
     if outcome.failures:
         count = len(outcome.failures)
         lines.append(style(f"{plan.project}: {count} unit{'s' if count != 1 else ''} failed", "bold", "red"))
-    else:
-        lines.append(style(f"{plan.project}: done, {outcome.done} steps", "bold", "green"))
+    if outcome.is_interrupted:
+        lines.append(style(f"{plan.project}: {_interrupted_words(outcome)}", "bold", "yellow"))
+    elif not outcome.failures:
+        count = outcome.done
+        lines.append(
+            style(f"{plan.project}: done, {count} step{'s' if count != 1 else ''}", "bold", "green")
+        )
     return "\n".join(lines)
+
+
+def _interrupted_words(outcome: Outcome) -> str:
+    queued, unsent = outcome.units(JobStage.LEFT), outcome.units(JobStage.UNSENT)
+    parts = ["interrupted"]
+    if queued:
+        parts.append(f"{len(queued)} queued in systemd go on ({_some(queued)})")
+    if unsent:
+        parts.append(f"{len(unsent)} not asked for ({_some(unsent)})")
+    return ", ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
 def _failure_data(failure: UnitFailure) -> dict[str, object]:
@@ -91,8 +150,10 @@ def _failure_data(failure: UnitFailure) -> dict[str, object]:
     }
 
 
-def _hints(command: str, switch: Switch, *, failed: bool) -> tuple[str, ...]:
-    if command == "remove" or failed:
+def _hints(command: str, switch: Switch, outcome: Outcome) -> tuple[str, ...]:
+    if outcome.is_interrupted:
+        return (f"the next {command} goes on from here",)
+    if command == "remove" or outcome.failures or switch.plan.is_empty:
         return ()
     option = "--user " if switch.layout.scope == "user" else ""
     if str(switch.layout.root) != "/":

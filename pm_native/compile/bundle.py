@@ -86,11 +86,17 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What the last apply left: its bundle (without texts), its number; `complete` when every step was done."""
+    """What the last apply left: its bundle (without texts), its number, and what it did not get to.
+
+    `complete` when the files are all in place and systemd has read them. What is owed to units yet: `to_restart`
+    to those that run on old settings, `to_start` to those that do not run.
+    """
 
     generation: int
     bundle: Bundle
     complete: bool = True
+    to_restart: tuple[str, ...] = ()
+    to_start: tuple[str, ...] = ()
 
 
 def bundle_to_json(bundle: Bundle) -> dict[str, object]:

@@ -6,31 +6,33 @@ from pm_native.plan.model import Change
 from pm_native.unit.escape import rendered
 from pm_native.unit.parse import UnitSyntaxError, parse_unit
 
-# What systemd takes up when it reloads its unit files, or what has no effect on a running unit at all.
-COSMETIC = frozenset(
+# What systemd takes up when it reloads its unit files, or when the unit ends or is reloaded.
+TAKEN_UP = frozenset(
     {
-        "Unit.Description",
-        "Unit.Documentation",
-        "Unit.SourcePath",
-        "Unit.Wants",
-        "Unit.Requires",
-        "Unit.After",
-        "Unit.Before",
-        "Unit.PartOf",
-        "Unit.OnFailure",
-        "Unit.StartLimitIntervalSec",
-        "Unit.StartLimitBurst",
-        "Service.Restart",
-        "Service.RestartSec",
-        "Service.RestartSteps",
-        "Service.RestartMaxDelaySec",
-        "Service.RestartPreventExitStatus",
-        "Service.SuccessExitStatus",
-        "Service.TimeoutStartSec",
-        "Service.TimeoutStopSec",
-        "Service.KillMode",
-        "Service.KillSignal",
-        "Service.ExecReload",
+        "ExecReload",
+        "ExecStop",
+        "ExecStopPost",
+        "FinalKillSignal",
+        "KillMode",
+        "KillSignal",
+        "NotifyAccess",
+        "Restart",
+        "RestartForceExitStatus",
+        "RestartKillSignal",
+        "RestartMaxDelaySec",
+        "RestartMode",
+        "RestartPreventExitStatus",
+        "RestartSec",
+        "RestartSteps",
+        "SendSIGHUP",
+        "SendSIGKILL",
+        "SuccessExitStatus",
+        "TimeoutAbortSec",
+        "TimeoutSec",
+        "TimeoutStartFailureMode",
+        "TimeoutStartSec",
+        "TimeoutStopFailureMode",
+        "TimeoutStopSec",
     }
 )
 
@@ -47,9 +49,14 @@ def changed_directives(old: str, new: str) -> tuple[Change, ...]:
 
 
 def needs_restart(changes: tuple[Change, ...]) -> bool:
-    """Whether a running unit keeps the old values until it is started again."""
+    """Whether a running unit keeps the old values until it is started again.
+
+    Only services do: a slice's limits and a timer's next run follow a reload of the manager at once, and what
+    [Unit] says of order and conditions counts at the next start.
+    """
     return any(
-        change.directive not in COSMETIC and change.directive.startswith("Service.") for change in changes
+        section in {"Service", "text"} and name not in TAKEN_UP
+        for section, _, name in (change.directive.partition(".") for change in changes)
     )
 
 

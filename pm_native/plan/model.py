@@ -68,7 +68,8 @@ class Drift:
 class Snapshot:
     """The host as a plan needs it. File names map to texts, absent where there is no such file.
 
-    `states` is None offline. `foreign` maps names to paths of others' files that are in the way.
+    `states` is None offline. `foreign` maps names to paths of others' files that are in the way, `masked` has the
+    names of unit files that the administrator replaced by a link to /dev/null.
     """
 
     installed: Installed | None = None
@@ -76,6 +77,7 @@ class Snapshot:
     links: Mapping[str, str] = field(default_factory=dict)
     directories: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
+    masked: frozenset[str] = frozenset()
     states: Mapping[str, UnitState] | None = None
 
 

@@ -19,19 +19,37 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock at `path`; LockedError names the run that holds it already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = _open_current(path)
     except PermissionError as error:
         raise AccessError(f"cannot write {error.filename}: permission denied", hint="use sudo") from error
     try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"pm-native (pid {os.getpid()})".encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before the lock goes: who opened the file meanwhile looks again
+        os.close(descriptor)
+
+
+def _open_current(path: Path) -> int:
+    """A descriptor that holds the lock of the file that `path` names at that moment: its holders remove it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
+            os.close(descriptor)
             raise LockedError(
                 f"{holder} is changing this project", hint="try again when it is done"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pm-native, pid {os.getpid()}".encode(), 0)
-        yield
-    finally:
         os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
+from pm_native.model.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise AccessError(f"cannot read {path}: permission denied") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _last_names(directory: Path) -> set[str]:
@@ -119,6 +124,7 @@ def read_set(directory: Path) -> Bundle:
     except ValueError as error:
         raise StateError(f"{directory / MANIFEST_NAME} is damaged: {error}", hint=hint) from error
     listed = bundle_from_json(manifest, {})
+    _check_names(listed, hint)
     texts = {item.name: _checked_text(directory, item, hint) for item in listed.files}
     bundle = bundle_from_json(manifest, texts)
     for source in bundle.sources:
@@ -126,14 +132,26 @@ def read_set(directory: Path) -> Bundle:
     return bundle
 
 
+def _check_names(bundle: Bundle, hint: str) -> None:
+    """Names become paths: none of them may lead out of the folder that it is meant for."""
+    if not is_name(bundle.project):
+        raise StateError(f"the manifest names no valid project: {bundle.project!r}", hint=hint)
+    for name in (*(item.name for item in bundle.files), *bundle.wanted_by, *bundle.wanted_by.values()):
+        if name != str(name) or "/" in name or "\0" in name or name in {"", ".", "..", MANIFEST_NAME}:
+            raise StateError(f"the manifest names a file outside of its directory: {name!r}", hint=hint)
+
+
 def _checked_text(directory: Path, item: BundleFile, hint: str) -> str:
-    if "/" in item.name or item.name in {"", ".", ".."}:
-        raise StateError(f"the manifest names a file outside of its directory: {item.name!r}", hint=hint)
-    data = _read(directory / item.name)
-    if data is None or sha256(data).hexdigest() != item.sha256:
-        what = "is missing" if data is None else "has changed since it was generated"
-        raise StaleError(f"{directory / item.name} {what}", hint=hint)
-    return data.decode()
+    path = directory / item.name
+    data = _read(path)
+    if data is None:
+        raise StaleError(f"{path} is missing", hint=hint)
+    if sha256(data).hexdigest() != item.sha256:
+        raise StaleError(f"{path} has changed since it was generated", hint=hint)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise StateError(f"{path} is not UTF-8: {error.reason}", hint=hint) from error
 
 
 def _check_source(path: str, digest: str, hint: str) -> None:

@@ -6,11 +6,12 @@ import json
 
 from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json
 from pm_native.errors import AccessError, StateError
-from pm_native.state.files import remove, write_atomic
+from pm_native.state.files import remove, remove_empty, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from pm_native.state.layout import Layout
 
@@ -36,15 +37,11 @@ class Store:
         except UnicodeDecodeError as error:
             raise StateError(f"{self._path} is damaged: {error}") from error
         try:
-            data = json.loads(text)
-            version, generation, complete = data["format"], data["generation"], data["complete"]
+            return _installed(json.loads(text))
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(f"{self._path} is damaged: {error!r}") from error
-        if version > FORMAT:
-            raise StateError(f"{self._path} is from a newer pm-native (format {version})")
-        return Installed(
-            generation=generation, bundle=bundle_from_json(data["bundle"], {}), complete=complete
-        )
+        except StateError as error:
+            raise StateError(f"{self._path}: {error.message}", hint=error.hint) from error
 
     def save(self, installed: Installed) -> None:
         """Record what is installed now, whole and at once."""
@@ -53,14 +50,33 @@ class Store:
             "format": FORMAT,
             "generation": installed.generation,
             "complete": installed.complete,
+            "to_restart": installed.to_restart,
+            "to_start": installed.to_start,
             "bundle": bundle_to_json(installed.bundle),
         }
         write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o600)
 
     def forget(self) -> None:
-        """Remove the records of a project that is gone."""
+        """Remove the records of a project that is gone, and the folders that are empty then."""
         remove(self._path)
-        self.directory.rmdir()
+        remove_empty(self.directory)
+        remove_empty(self.directory.parent)
+
+
+def _installed(data: dict[str, Any]) -> Installed:
+    """The record in a decoded JSON object; StateError, ValueError, KeyError, TypeError where there is none."""
+    version, generation, complete = data["format"], data["generation"], data["complete"]
+    if not isinstance(version, int) or not isinstance(generation, int) or not isinstance(complete, bool):
+        raise TypeError("format, generation or complete is of another type")
+    if version > FORMAT:
+        raise StateError(f"it is from a newer pm-native (format {version}, this one knows {FORMAT})")
+    return Installed(
+        generation=generation,
+        bundle=bundle_from_json(data["bundle"], {}),
+        complete=complete,
+        to_restart=tuple(map(str, data.get("to_restart", ()))),
+        to_start=tuple(map(str, data.get("to_start", ()))),
+    )
 
 
 def known_projects(directory: Path) -> list[str]:

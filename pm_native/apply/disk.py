@@ -1,0 +1,95 @@
+"""The steps of a plan that touch the disk: files, links, folders for logs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from pm_native.apply.snapshot import file_path
+from pm_native.compile.bundle import FileKind
+from pm_native.errors import AccessError
+from pm_native.plan.model import Action
+from pm_native.state.files import link_atomic, remove, remove_empty, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pm_native.compile.bundle import LogDirectory
+    from pm_native.plan.model import Plan, Step
+    from pm_native.state.layout import Layout
+
+_ON_DISK = (Action.MAKE_DIRECTORY, Action.WRITE, Action.DELETE, Action.LINK, Action.UNLINK)
+
+
+class Disk:
+    """The disk side of one run. `gives_away`: folders are given to the users of the processes."""
+
+    def __init__(self, plan: Plan, layout: Layout, *, gives_away: bool) -> None:
+        self.plan = plan
+        self.layout = layout
+        self.gives_away = gives_away and os.geteuid() == 0
+        bundle = plan.bundle
+        self._files = {item.name: item for item in bundle.files} if bundle else {}
+        self._directories = {item.path: item for item in bundle.directories} if bundle else {}
+
+    def check_access(self) -> None:
+        """AccessError where a step could not be done, before any is: nothing is stopped for nothing."""
+        folders = {self._path(step).parent for step in self.plan.of(*_ON_DISK)}
+        for folder in sorted(folders):
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
+            if not os.access(existing, os.W_OK | os.X_OK):
+                why = "read-only file system" if _is_read_only(existing) else "permission denied"
+                hint = "use sudo for the system manager, or --user for your own"
+                raise AccessError(f"cannot write to {existing}: {why}", hint=hint if os.geteuid() else "")
+
+    def run(self, done: Callable[[Step], None]) -> None:
+        """Do the steps, in the order of the plan, and tell of each; OSError names the path."""
+        for step in self.plan.of(*_ON_DISK):
+            self._run(step, self._path(step))
+            done(step)
+
+    def forget(self) -> None:
+        """Remove the folders of the project's environment files, where nothing else is in them."""
+        environment = self.layout.environment(self.plan.project)
+        remove_empty(environment)
+        remove_empty(environment.parent)
+
+    def _path(self, step: Step) -> Path:
+        if step.action is Action.MAKE_DIRECTORY:
+            return self.layout.root / step.subject.lstrip("/")
+        return file_path(self.layout, self.plan.project, step.kind, step.subject)
+
+    def _run(self, step: Step, path: Path) -> None:
+        match step.action:
+            case Action.MAKE_DIRECTORY:
+                self._make_directory(path, self._directories[step.subject])
+            case Action.WRITE:
+                item = self._files[step.subject]
+                secret = step.kind is FileKind.ENVIRONMENT
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if secret else 0o755)
+                write_atomic(path, item.text.encode(), item.mode)
+            case Action.LINK:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                link_atomic(path, str(self._installed_path(path.name)))
+            case _:
+                remove(path)
+                if path.parent != self.layout.units and step.kind is not FileKind.ENVIRONMENT:
+                    remove_empty(path.parent)  # TARGET.wants/, as systemctl disable does
+
+    def _installed_path(self, unit: str) -> Path:
+        """The path of a unit file as the host itself sees it, whatever our root."""
+        return Path("/") / self.layout.units.relative_to(self.layout.root) / unit
+
+    def _make_directory(self, path: Path, item: LogDirectory) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        if self.gives_away and (item.user or item.group):
+            try:
+                shutil.chown(path, item.user or -1, item.group or -1)
+            except LookupError:
+                return  # no such user: the unit fails for the same reason, and that is told with its config line
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)

@@ -1,0 +1,168 @@
+"""Units and their states to jobs: which must stop, which run on old settings, which are to start. Pure."""
+
+from __future__ import annotations
+
+from pm_native.model.project import OnChange
+from pm_native.plan.diff import needs_restart
+from pm_native.plan.model import Action, Drift, Step
+from pm_native.plan.order import dependencies_first
+from pm_native.unit.name import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pm_native.bus.manager import UnitState
+    from pm_native.compile.bundle import Bundle, BundleUnit
+    from pm_native.plan.model import Snapshot
+
+RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
+_LEFT_OUT = "the last apply did not get to it"
+
+
+class Verdicts:
+    """The jobs of a plan. `written` has the steps that write files, by file name; read `drift` after the jobs."""
+
+    def __init__(self, wanted: Bundle | None, snapshot: Snapshot, written: Mapping[str, Step]) -> None:
+        installed = snapshot.installed
+        self.written = written
+        self.states = snapshot.states or {}
+        self.is_offline = snapshot.states is None
+        self.new_files = {item.name: item for item in wanted.files} if wanted else {}
+        self.new_units = {item.name: item for item in wanted.units} if wanted else {}
+        self.old_files = {item.name: item for item in installed.bundle.files} if installed else {}
+        self.old_units = {item.name: item for item in installed.bundle.units} if installed else {}
+        self.to_restart = frozenset(installed.to_restart if installed else ())
+        self.to_start = frozenset((*installed.to_start, *installed.to_restart) if installed else ())
+        self.complete = installed is None or installed.complete
+        self.option = "--user " if wanted is not None and wanted.scope is Scope.USER else ""
+        self.drift: list[Drift] = []
+        self.stop_first: dict[str, Step] = {}
+
+    def jobs(self) -> list[Step]:
+        """What to reload, restart and start, in the order in which the jobs must be queued."""
+        if self.is_offline:
+            return []
+        after = {name: unit.after for name, unit in self.new_units.items()}
+        found: dict[str, Step] = {}
+        for name in dependencies_first(self.new_units, after):
+            if step := self._verdict(self.new_units[name], self.states.get(name), found):
+                found[name] = step
+        return list(found.values())
+
+    def stops(self) -> Iterator[Step]:
+        """What must stop before its file goes or changes: removed units, the highest instance first."""
+        after = {name: unit.after for name, unit in self.old_units.items()}
+        gone = sorted(filter(self.is_gone, self.states), key=_start_order)
+        for name in reversed(dependencies_first(gone, after)):
+            if self.states[name].active_state in RUNNING | {"deactivating"}:
+                yield Step(Action.STOP, name, "no longer in the config")
+        yield from reversed(self.stop_first.values())
+
+    def resets(self, jobs: list[Step]) -> Iterator[Step]:
+        """What has failed and is started again: its starts so far would count against its limit."""
+        for step in jobs:
+            state = self.states.get(step.subject)
+            if step.action is not Action.RELOAD and state is not None and _is_troubled(state):
+                yield Step(
+                    Action.RESET_FAILED, step.subject, "its failed starts would count against the limit"
+                )
+        for name, state in self.states.items():
+            if self.is_gone(name) and state.active_state == "failed":
+                yield Step(Action.RESET_FAILED, name, "no longer in the config")
+
+    def is_gone(self, name: str) -> bool:
+        """Whether a unit of the last apply, or an instance of one of its templates, has lost its file or its place."""
+        if name in self.new_units:
+            return False
+        if name in self.old_units:
+            return True
+        prefix, at, _ = name.partition("@")
+        template = f"{prefix}@.service"
+        return bool(at) and template in self.old_files and template not in self.new_files
+
+    def _verdict(self, unit: BundleUnit, state: UnitState | None, found: Mapping[str, Step]) -> Step | None:
+        if state is not None and state.load_state == "masked":
+            if unit.file in self.new_files:  # else it has no file of ours, as most slices
+                self._tell(unit.name, "is masked: left alone", f"systemctl {self.option}unmask {unit.name}")
+            return None
+        reason = self._why_old(unit)
+        if state is None or state.active_state not in RUNNING:
+            return self._start_verdict(unit, state, reason)
+        for name in unit.requires:
+            if name in self.stop_first or (name in found and found[name].action is Action.RESTART):
+                return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
+        if reason:
+            return self._changed_verdict(unit, state, reason)
+        if state.sub_state == "auto-restart":
+            hint = f"journalctl {self.option}-u {unit.name}"
+            self._tell(unit.name, "keeps ending: it waits for its next restart", hint)
+        return None
+
+    def _changed_verdict(self, unit: BundleUnit, state: UnitState, reason: str) -> Step | None:
+        if f"{unit.name.removesuffix('.service')}.timer" in self.new_units and not unit.start:
+            self._tell(unit.name, f"is at work on its old settings, its next run takes the new: {reason}")
+            return None
+        match unit.on_change:
+            case OnChange.KEEP:
+                what = f"runs on old settings, as on_change = keep says: {reason}"
+                self._tell(unit.name, what, f"systemctl {self.option}restart {unit.name}")
+                return None
+            case OnChange.RELOAD if not self._can_reload(unit):
+                return Step(Action.RESTART, unit.name, f"{reason}; it has no ExecReload= to reload with")
+            case OnChange.RELOAD if state.active_state == "active":
+                return Step(Action.RELOAD, unit.name, reason)
+            case OnChange.STOP_START:
+                self.stop_first[unit.name] = Step(Action.STOP, unit.name, reason)
+                return Step(Action.START, unit.name, reason)
+            case _:
+                return Step(Action.RESTART, unit.name, reason)
+
+    def _can_reload(self, unit: BundleUnit) -> bool:
+        return "\nExecReload=" in self.new_files[unit.file].text
+
+    def _start_verdict(self, unit: BundleUnit, state: UnitState | None, reason: str) -> Step | None:
+        if unit.name in self.to_start:
+            return Step(Action.START, unit.name, _LEFT_OUT)
+        if not unit.start:
+            return None
+        if state is not None and state.active_state == "failed":
+            return Step(Action.START, unit.name, "it has failed")
+        if unit.name not in self.old_units:
+            return Step(Action.START, unit.name, "new")
+        if not self.complete:
+            return Step(Action.START, unit.name, _LEFT_OUT)
+        if not self.old_units[unit.name].start:
+            return Step(Action.START, unit.name, "it starts with the project now")
+        what = f"was stopped by hand: left stopped{f' ({reason})' if reason else ''}"
+        self._tell(unit.name, what, f"systemctl {self.option}start {unit.name}")
+        return None
+
+    def _why_old(self, unit: BundleUnit) -> str:
+        """Why the unit, if it runs, runs on old settings; "" when it does not."""
+        step = self.written.get(unit.file)
+        if step is not None and (needs_restart(step.changes) or self._changed_unseen(unit.file)):
+            return step.reason
+        for name in unit.files:
+            if name in self.written and (not self.written[name].is_new or self._changed_unseen(name)):
+                return f"{name}: {self.written[name].reason}"
+        return _LEFT_OUT if unit.name in self.to_restart else ""
+
+    def _changed_unseen(self, name: str) -> bool:
+        """Whether a file that has gone is not the one that comes: what changed cannot be told any more."""
+        old = self.old_files.get(name)
+        return self.written[name].is_new and old is not None and old.sha256 != self.new_files[name].sha256
+
+    def _tell(self, unit: str, what: str, hint: str = "") -> None:
+        self.drift.append(Drift(unit, what, hint))
+
+
+def _is_troubled(state: UnitState) -> bool:
+    return state.active_state == "failed" or state.sub_state == "auto-restart"
+
+
+def _start_order(name: str) -> tuple[bool, str, int, str]:
+    """Slices first, for they end last; then by name, instances by number."""
+    stem, _, suffix = name.rpartition(".")
+    prefix, _, instance = stem.partition("@")
+    return suffix != "slice", prefix, int(instance) if instance.isdecimal() else 0, name

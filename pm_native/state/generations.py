@@ -1,0 +1,164 @@
+"""Generations: every apply as a numbered set of files on disk, and the history of all of them.
+
+generations/7/record.json     who, when, what was planned, what came of it
+generations/7/manifest.json   the bundle
+generations/7/files/          the files of the bundle, environment files 0600
+history.jsonl                 the record of each generation, those that are no longer kept too
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+
+from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
+from pm_native.errors import StateError, UsageError
+from pm_native.state.files import sync_directory, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.compile.bundle import Bundle, BundleFile
+
+KEPT = 5
+PENDING = "pending"
+_RECORD, _MANIFEST, _FILES = "record.json", "manifest.json", "files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """The record of one apply. `when` is UTC in ISO 8601, `result` one word (`done`, `failed`, `pending`, ...).
+
+    `steps` are the plan's steps in words, `failures` the units that failed with what was said of them.
+    """
+
+    number: int
+    when: str
+    who: str
+    command: str
+    result: str = PENDING
+    steps: tuple[str, ...] = ()
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Generations:
+    """The generations of one project, below its records. Whatever happens, each is there whole or not at all."""
+
+    def __init__(self, records: Path) -> None:
+        self._directory = records / "generations"
+        self._history = records / "history.jsonl"
+
+    def numbers(self) -> list[int]:
+        """The generations that are kept, the oldest first."""
+        try:
+            return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdecimal())
+        except FileNotFoundError:
+            return []
+
+    def begin(self, generation: Generation, bundle: Bundle) -> None:
+        """Keep a generation before it is switched to: its files first, its name last."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch = self._directory / f".{generation.number}.new"
+        shutil.rmtree(scratch, ignore_errors=True)
+        (scratch / _FILES).mkdir(parents=True, mode=0o700)
+        for item in bundle.files:
+            write_plain(scratch / _FILES / item.name, item.text.encode(), item.mode)
+        write_plain(scratch / _MANIFEST, json_text(bundle_to_json(bundle)).encode(), 0o600)
+        write_plain(scratch / _RECORD, _record_text(generation), 0o600)
+        for path in (scratch / _FILES, scratch):
+            sync_directory(path)
+        shutil.rmtree(self._path(generation.number), ignore_errors=True)
+        scratch.rename(self._path(generation.number))
+        sync_directory(self._directory)
+
+    def finish(self, generation: Generation, *, keep: int = KEPT) -> None:
+        """Record what came of a generation, in it and in the history, and let go of those beyond `keep`."""
+        write_atomic(self._path(generation.number) / _RECORD, _record_text(generation), 0o600)
+        line = json.dumps(asdict(generation), ensure_ascii=False) + "\n"
+        descriptor = os.open(self._history, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        for number in self.numbers()[: -max(keep, 1)]:
+            shutil.rmtree(self._path(number))
+
+    def history(self) -> list[Generation]:
+        """The records of all generations that came to an end, the oldest first; a line that is torn is left out."""
+        try:
+            lines = self._history.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        found: list[Generation] = []
+        for line in lines:
+            try:
+                found.append(_generation(json.loads(line)))
+            except (ValueError, TypeError):
+                continue  # a power cut in the middle of a line: the next line is whole again
+        return found
+
+    def record(self, number: int) -> Generation:
+        """The record of a generation that is kept."""
+        try:
+            return _generation(json.loads((self._kept(number) / _RECORD).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError) as error:
+            raise StateError(f"the record of generation {number} is damaged: {error!r}") from error
+
+    def bundle(self, number: int) -> Bundle:
+        """The bundle of a generation that is kept, its files checked against their hashes."""
+        path = self._kept(number)
+        try:
+            data = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError) as error:
+            raise StateError(f"the manifest of generation {number} is damaged: {error!r}") from error
+        listed = bundle_from_json(data, {})
+        return bundle_from_json(
+            data, {item.name: _checked_text(path / _FILES, item) for item in listed.files}
+        )
+
+    def _kept(self, number: int) -> Path:
+        path = self._path(number)
+        if not path.is_dir():
+            kept = ", ".join(map(str, self.numbers())) or "none"
+            raise UsageError(f"generation {number} is not kept", hint=f"kept are: {kept}")
+        return path
+
+    def _path(self, number: int) -> Path:
+        return self._directory / str(number)
+
+
+def write_plain(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file and sync it: for places that are not looked at before they get their name."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+        os.fchmod(descriptor, mode)
+        stream.write(data)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def _record_text(generation: Generation) -> bytes:
+    return (json.dumps(asdict(generation), ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _generation(data: dict[str, object]) -> Generation:
+    fields = dict(data)
+    fields["steps"] = tuple(fields.get("steps", ()))  # type: ignore[arg-type]  # TypeError where it is no list
+    return Generation(**fields)  # type: ignore[arg-type]  # TypeError where a key is foreign
+
+
+def _checked_text(directory: Path, item: BundleFile) -> str:
+    if "/" in item.name:
+        raise StateError(f"the manifest names a file outside of its directory: {item.name!r}")
+    try:
+        data = (directory / item.name).read_bytes()
+    except FileNotFoundError as error:
+        raise StateError(f"{item.name} of the generation is missing") from error
+    if sha256(data).hexdigest() != item.sha256:
+        raise StateError(f"{directory / item.name} has changed since the generation was applied")
+    return data.decode()
