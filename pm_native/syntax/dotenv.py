@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Dialect", "parse_dotenv"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*[^}\s]*\}|\$\([^)\n]*\)")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}\s]*\}|\$\([^)\n]*\)")
+_PRINTABLE_NAME = re.compile(r"[\w.-]+")
 
 
 def parse_dotenv(
@@ -72,7 +73,8 @@ class _Checker:
         span = self.places.span(line.start, line.end)
         if not _NAME.fullmatch(line.key):
             hint = "a name has letters, digits and _, and does not begin with a digit"
-            message = f"no variable can have the name {line.key!r}"
+            name = f"the name {line.key}" if _PRINTABLE_NAME.fullmatch(line.key) else "this name"
+            message = f"no variable can have {name}"  # with other characters it may be a part of a value
             self.problems.error(key, message, code="env-name", hint=hint)
             return
         if "\0" in line.value:
@@ -96,7 +98,8 @@ class _Checker:
         reference = None if line.literal else _REFERENCE.search(line.value)
         if reference:
             hint = "write out what it stands for, or quote the value with ' if the text itself is meant"
-            self.problems.note(span, f"{reference[0]} stays as it is", code="env-not-expanded", hint=hint)
+            shown = f"${{{reference[1]}}}" if reference[1] else "$(...)"
+            self.problems.note(span, f"{shown} stays as it is", code="env-not-expanded", hint=hint)
 
 
 def _difference(value: str, usual: str | None) -> str:
