@@ -252,7 +252,7 @@ def test_values_that_no_text_can_hold(tmp_path: Path, read: Read) -> None:
     path = tmp_path / "ecosystem.config.cjs"
     path.write_text(
         "module.exports = { apps: [{ name: 'api', script: 'npm', max_restarts: Infinity, env: {\n"
-        "  WHEN: new Date(0), BIG: 12345678901234567890n, NAN: NaN, PATTERN: /a+/i, NONE: undefined, S: Symbol('s') } }] };\n"
+        "  WHEN: new Date(0), BIG: 12345678901234567890n, NAN: NaN, HALF: '\\ud800!', PATTERN: /a+/i, NONE: undefined, S: Symbol('s') } }] };\n"
     )
     project, _ = read(IMPORTER, path)
     assert project is not None
@@ -262,6 +262,7 @@ def test_values_that_no_text_can_hold(tmp_path: Path, read: Read) -> None:
         "WHEN": "1970-01-01T00:00:00.000Z",
         "BIG": "12345678901234567890",
         "NAN": "NaN",
+        "HALF": "\ufffd!",
         "PATTERN": "/a+/i",
         "NODE_APP_INSTANCE": "0",
     }

@@ -28,6 +28,9 @@ function tellError(error) {
   });
 }
 
+// Half a surrogate pair is no character: it becomes U+FFFD, as in everything that Node writes.
+const wellFormed = (text) => Buffer.from(text).toString();
+
 class Unprintable extends Error {}
 
 // Plain data out of what a program made. `dropped` gets the path of each value that no text can hold.
@@ -35,6 +38,7 @@ function plain(value, path, parents, dropped) {
   if (value !== null && typeof value === "object" && typeof value.toJSON === "function") value = value.toJSON();
   switch (typeof value) {
     case "string":
+      return wellFormed(value);
     case "boolean":
       return value;
     case "number":
@@ -56,7 +60,7 @@ function plain(value, path, parents, dropped) {
     return Array.from(value, (item, index) => plain(item, `${path}[${index}]`, inside, dropped) ?? null);
   }
   const entries = Object.keys(value).map((key) => {
-    return [key, plain(value[key], path ? `${path}.${key}` : key, inside, dropped)];
+    return [wellFormed(key), plain(value[key], path ? `${path}.${key}` : key, inside, dropped)];
   });
   return Object.fromEntries(entries.filter(([, item]) => item !== undefined));
 }

@@ -41,6 +41,16 @@ class Evaluated:
     files: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """The config, and what runs it."""
+
+    node: str
+    path: Path
+    source: Source
+    environ: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class _Run:
     """What came out of one run of Node."""
@@ -67,8 +77,9 @@ def evaluate(
             f"node -p 'JSON.stringify(require(\"./{path.name}\"))'",
         )
         return None
+    program = _Program(node, path.absolute(), source, environ)
     try:
-        run = _run(node, path, environ, timeout_sec)
+        run = _run(program, timeout_sec)
     except OSError as error:
         message = f"{node} cannot be run: {error.strerror}"
         problems.error(source.whole(), message, code="pm2-no-node", hint="check the installation of Node.js")
@@ -79,17 +90,18 @@ def evaluate(
         message = f"the config still ran after {timeout_sec:g} s and was killed"
         problems.error(source.whole(), message, code="pm2-config-timeout", hint=hint)
         return None
-    return _judged(run, node, path, source, problems)
+    return _judged(run, program, problems)
 
 
-def _run(node: str, path: Path, environ: Mapping[str, str], timeout_sec: float) -> _Run:
+def _run(program: _Program, timeout_sec: float) -> _Run:
     run = _Run()
+    folder = program.path.parent
     result_end, told_end = os.pipe()
     try:
         process = subprocess.Popen(
-            [node, str(_HELPER), str(path.absolute()), str(told_end)],
-            cwd=path.absolute().parent,
-            env={**environ, "PWD": str(path.absolute().parent)},
+            [program.node, str(_HELPER), str(program.path), str(told_end)],
+            cwd=folder,
+            env={**program.environ, "PWD": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -180,7 +192,8 @@ def _tell_output(run: _Run, source: Source, problems: Diagnostics) -> None:
         problems.note(source.whole(), message, code="pm2-config-output", hint="it does no harm here")
 
 
-def _judged(run: _Run, node: str, path: Path, source: Source, problems: Diagnostics) -> Evaluated | None:
+def _judged(run: _Run, program: _Program, problems: Diagnostics) -> Evaluated | None:
+    source = program.source
     try:
         told = json.loads(run.result)
     except ValueError:
@@ -207,7 +220,7 @@ def _judged(run: _Run, node: str, path: Path, source: Source, problems: Diagnost
             hint = "a config is plain data: lists, objects, strings, numbers"
             problems.error(source.whole(), told["message"], code="pm2-config-export", hint=hint)
         case _:
-            _tell_error(told, node, path, source, problems)
+            _tell_error(told, program, problems)
     return None
 
 
@@ -221,34 +234,47 @@ def _exit_place(source: Source) -> Span:
     return source.whole()
 
 
-def _tell_error(told: dict[str, str], node: str, path: Path, source: Source, problems: Diagnostics) -> None:
+def _checked(program: _Program) -> str:
+    """What `node --check` says: unlike the error of an ES module, that has a place. "" where it says nothing."""
+    words = [program.node, "--check", str(program.path)]
+    try:
+        run = subprocess.run(
+            words,
+            capture_output=True,
+            check=False,
+            env=program.environ,
+            timeout=10,
+            text=True,
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""  # the error itself is told all the same, without a place
+    return run.stderr
+
+
+def _tell_error(told: dict[str, str], program: _Program, problems: Diagnostics) -> None:
     message = told["message"].split("\n")[0]
     if told["name"] not in {"Error", "string"}:
         message = f"{told['name']}: {message}"
     trace = told["stack"]
     if told["name"] == "SyntaxError" and not _CARET.match(trace):
-        # An ESM syntax error carries no place: node --check prints one.
-        words = [node, "--check", str(path.absolute())]
-        checked = subprocess.run(
-            words, capture_output=True, check=False, timeout=10, text=True, errors="replace"
-        )
-        trace = checked.stderr or trace
-    place, elsewhere = _error_place(trace, path, source)
+        trace = _checked(program) or trace
+    place, elsewhere = _error_place(trace, program)
     hint = "PM2 could not read it either: fix the config, or set what it needs in the environment"
     if told["code"] in {"MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"}:
-        hint = f"install what the config needs: npm install in {path.absolute().parent}"
+        hint = f"install what the config needs: npm install in {program.path.parent}"
     elif "in ES module scope" in told["message"]:
         hint = "this file is an ES module: write export default, or rename it to .cjs"
     problems.error(place, f"the config fails: {message}{elsewhere}", code="pm2-config-failed", hint=hint)
 
 
-def _error_place(trace: str, path: Path, source: Source) -> tuple[Span, str]:
+def _error_place(trace: str, program: _Program) -> tuple[Span, str]:
     """The place of an error in the config itself, and where else it was thrown."""
     from urllib.parse import unquote  # noqa: PLC0415 - on the unhappy path only
 
     from pm_native.errors import Span  # noqa: PLC0415 - on the unhappy path only
 
-    own = {str(path.absolute()), str(path.resolve())}
+    own = {str(program.path), str(program.path.resolve())}
     elsewhere = ""
     for frame in _FRAME.finditer(trace):
         file = frame["path"] if frame["path"] in own else unquote(frame["path"])
@@ -257,7 +283,7 @@ def _error_place(trace: str, path: Path, source: Source) -> tuple[Span, str]:
             caret = _CARET.match(trace)
             if not frame["column"] and caret:
                 column, width = len(caret["indent"]) + 1, len(caret["more"]) + 1
-            return Span(source, line, column, column + width), elsewhere
+            return Span(program.source, line, column, column + width), elsewhere
         if not elsewhere and "/node_modules/" not in file and file != str(_HELPER):
             elsewhere = f" (in {file}:{frame['line']})"
-    return source.whole(), elsewhere
+    return program.source.whole(), elsewhere
