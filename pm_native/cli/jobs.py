@@ -99,7 +99,7 @@ async def run_selection(
     job: JobType, selection: Selection, manager: Manager, layout: Layout, settle_sec: float
 ) -> Report:
     """Run the jobs of a selection and watch for `settle_sec` whether what was started stays up."""
-    from pm_native.apply.failures import describe_failure  # noqa: PLC0415 - after what can fail earlier
+    from pm_native.apply.failures import FailureReport, journal_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.progress import LineProgress, NoProgress  # noqa: PLC0415 - not for --help
 
     specs = job_specs(job, selection)
@@ -108,18 +108,28 @@ async def run_selection(
         # A person asks: what failed before, and how often it was started, counts no more.
         await asyncio.gather(*(manager.reset_failed(name) for name in services))
     progress = NoProgress() if presentation().as_json else LineProgress(len(specs))
-    report = Report(outcomes=await run_jobs(manager, specs, on_event=progress.job))
-    words = {item.spec.unit: item.words() for item in report.outcomes if not item.is_success}
+    outcomes = await run_jobs(manager, specs, on_event=progress.job)
+    failed = {item.spec.unit: item for item in outcomes if not item.is_success}
+    died: dict[str, str] = {}
     if job is not JobType.STOP:
-        watched = [name for name in services if name not in words]
+        watched = [name for name in services if name not in failed]
         if watched and settle_sec:
             progress.settling(settle_sec)
             await asyncio.sleep(settle_sec)
-        words |= await unsettled(manager, watched, settle_sec)
-    bundle = with_unit_texts(selection.bundle, layout, set(words))
-    for unit, why in words.items():
-        report.failures.append(await describe_failure(manager, unit, why, bundle=bundle, scope=layout.scope))
-    return report
+        died = await unsettled(manager, watched, settle_sec)
+    if not failed and not died:
+        return Report(outcomes=outcomes)
+    found = FailureReport(
+        manager=manager,
+        bundle=with_unit_texts(selection.bundle, layout, {*failed, *died}),
+        scope=layout.scope,
+        read_journal=journal_of(layout.scope),
+    )
+    for unit, outcome in failed.items():
+        await found.add(unit, job=outcome)
+    for unit, words in died.items():
+        await found.add(unit, words=words)
+    return Report(outcomes=outcomes, failures=found.failures)
 
 
 async def unsettled(manager: Manager, names: Sequence[str], settle_sec: float) -> dict[str, str]:
