@@ -179,7 +179,9 @@ class CommandBuilder:
             self.problems.warning(self.app.place("script"), message, code="pm2-typescript", hint=hint)
         if name is not None:
             return (name,), name
-        if file is None or not file.is_text:
+        if file is None:
+            return (), "node"  # nobody can look: PM2 takes it for a text, once it is there
+        if not file.is_text:
             return (), ""
         if not file.shebang:
             return ("node",), "node"

@@ -30,6 +30,10 @@ class _Locator:
         self.places = Places(source)
         self.objects, self.tokens = scan_objects(source.text)
         self.used: set[int] = set()
+        self.by_key: dict[str, list[Entry]] = {}
+        for item in self.objects:
+            for key, entry in item.entries.items():
+                self.by_key.setdefault(key, []).append(entry)
 
     def root(self, value: object) -> Node:
         """The whole export: an object with a list of apps, a list of apps, or one app."""
@@ -120,8 +124,15 @@ class _Locator:
     def entry(self, value: object, entry: Entry | None, path: str, around: Span) -> Node:
         """The value of one key of an object."""
         path = path.removeprefix(".")
+        entry = entry or self.only(path.rpartition(".")[2], value)
         found = entry.value if entry else None
         return self.node(value, found, path, self.place(found, path, around), self.key_span(entry))
+
+    def only(self, key: str, value: object) -> Entry | None:
+        """The one place of the text that gives this key this very value; None where there are more, or none."""
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        found = [entry for entry in self.by_key.get(key, ()) if entry.value.text == text]
+        return found[0] if len(found) == 1 else None
 
     def place(self, found: Value | None, path: str, around: Span) -> Span:
         """The place of an expression; unknown, that of what is around it, or the key path alone."""
