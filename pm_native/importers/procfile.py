@@ -239,7 +239,7 @@ class _Reader:
             span = variable.span
             if not re.fullmatch(r"[0-9]{1,5}", variable.value.strip()):
                 hint = "it is the port of the first entry: a number"
-                message = f"PORT in .env is no port: {variable.value!r}"
+                message = "PORT in .env is no port"
                 self.problems.error(span, message, code="procfile-port", hint=hint)
                 return base
             base = int(variable.value)
