@@ -62,7 +62,8 @@ def finish(result: Result, shown: Presentation | None = None) -> int:
         return result.exit_code
     print_diagnostics(result.diagnostics, shown.diagnostic_format)
     if result.text:
-        click.echo(result.text)
+        # With --format json, the diagnostics alone are what a program reads from stdout.
+        click.echo(result.text, err=shown.diagnostic_format == "json")
     if result.error is not None:
         print_failure(result.error)
     for hint in result.hints:
@@ -167,7 +168,8 @@ def _github(item: Diagnostic) -> str:
         return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
     span = item.span
-    place = f"file={span.source.name}" + (f",line={span.line},col={span.column}" if span.line else "")
+    name = escape(span.source.name).replace(":", "%3A").replace(",", "%2C")
+    place = f"file={name}" + (f",line={span.line},col={span.column}" if span.line else "")
     message = item.message + (f" (hint: {item.hint})" if item.hint else "")
     return f"::{_GITHUB[item.severity]} {place},title={item.code}::{escape(message)}"
 

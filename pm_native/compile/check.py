@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pm_native.compile.names import instance_numbers, is_reserved
+from pm_native.model.names import is_name
 from pm_native.model.project import Condition, OnChange, ProcessKind, RestartPolicy
+from pm_native.unit.name import NAME_MAX, escape_slice_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,14 +15,20 @@ if TYPE_CHECKING:
     from pm_native.errors import Diagnostics, Span
     from pm_native.model.project import Dependency, Process, Project
 
+PORT_MAX = 65535
+
 
 def check_project(project: Project, options: CompileOptions, problems: Diagnostics) -> None:
     """Add a diagnostic for all that does not fit together."""
     processes = _by_name(project, problems)
+    _check_project_name(project, options, problems)
     for process in project.processes:
         _check_dependencies(process, processes, problems)
+        _check_names(project, process, problems)
         _check_kind(process, problems)
         _check_user(process, options, problems)
+        _check_group(process, options, problems)
+        _check_ports(process, options, problems)
     for cycle in _cycles(project.processes, processes):
         links = " -> ".join([dependency.name for dependency in cycle] + [cycle[0].name])
         hint = "each of them waits for the next: take one dependency out"
@@ -37,6 +46,63 @@ def _by_name(project: Project, problems: Diagnostics) -> dict[str, Process]:
             problems.error(process.span, message, code="duplicate-name", hint=hint)
         found.setdefault(process.name, process)
     return found
+
+
+def longest_name(project: Project, process: Process) -> int:
+    """The length of the longest unit name of a process, its slice's: each "-" takes four characters there."""
+    return len(f"{escape_slice_part(project.name)}-{escape_slice_part(process.name)}.slice")
+
+
+def has_unit_names(project: Project, process: Process) -> bool:
+    """Whether units can have the names of this process; where not, an error has told why."""
+    return is_name(project.name) and is_name(process.name) and longest_name(project, process) <= NAME_MAX
+
+
+def _check_project_name(project: Project, options: CompileOptions, problems: Diagnostics) -> None:
+    if is_reserved(project.name, options.scope):
+        message = f"{project.name!r} is the name of units of systemd's own"
+        hint = f"another name: {project.name}-app, for one"
+        problems.error(project.span.source.whole(), message, code="reserved-name", hint=hint)
+
+
+def _check_names(project: Project, process: Process, problems: Diagnostics) -> None:
+    size = longest_name(project, process)
+    if size > NAME_MAX:
+        message = f"the slice of {process.name!r} has a name of {size} characters, of {NAME_MAX} at most"
+        hint = 'a shorter name, or one with fewer "-": each takes four characters there'
+        problems.error(process.span, message, code="bad-name", hint=hint)
+
+
+def _check_ports(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+    if process.port is None:
+        return
+    place = process.origin("listen.port")
+    last = process.port + max(len(instance_numbers(process, options)) - 1, 0)
+    if last > PORT_MAX:
+        hint = f"a lower port or fewer instances: there are {PORT_MAX} ports"
+        problems.error(place, f"the last instance would get port {last}", code="port-range", hint=hint)
+    if (own := process.environment.get("PORT")) is not None and own.value != str(process.port):
+        message = f"PORT is {process.port} by `listen`: this value is not used"
+        problems.warning(own.span, message, code="variable-computed", hint="take one of the two out")
+
+
+def _check_group(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+    if process.group is None:
+        return
+    place = process.origin("group")
+    if options.scope == "user":
+        hint = "leave `group` out, or use the system manager"
+        message = "the user manager runs everything with its own groups"
+        problems.error(place, message, code="user-scope", hint=hint)
+    elif not options.host.has_group(process.group):
+        report_missing(
+            place,
+            f"there is no group {process.group!r} on this host",
+            code="group-missing",
+            hint=f"make it: groupadd --system {process.group}",
+            options=options,
+            problems=problems,
+        )
 
 
 def _check_dependencies(process: Process, processes: dict[str, Process], problems: Diagnostics) -> None:
@@ -98,6 +164,11 @@ def _check_kind(process: Process, problems: Diagnostics) -> None:
             hint = 'a task that ended well stays so: use "on-failure" or "no"'
             message = f'restart = "{process.restart.policy}" would run the task for ever'
             problems.error(place, message, code="task-restart", hint=hint)
+        if process.notify:
+            hint = "leave `notify` out: what depends on a task waits for its end"
+            problems.warning(
+                process.origin("notify"), "a task is not asked if it is ready", code="task-notify", hint=hint
+            )
     elif process.schedule:
         hint = 'only a task (kind = "task") can be started by a schedule'
         problems.error(
@@ -135,5 +206,7 @@ def report_missing(  # noqa: PLR0913 - a diagnostic has as many parts
     span: Span, message: str, *, code: str, hint: str, options: CompileOptions, problems: Diagnostics
 ) -> None:
     """Add what this host lacks: an error, or a warning for whoever compiles for another host."""
-    report = problems.warning if options.allow_missing else problems.error
-    report(span, message, code=code, hint=f"{hint} (--allow-missing to go on without)" if hint else "")
+    if options.allow_missing:
+        problems.warning(span, message, code=code, hint=hint)
+    else:
+        problems.error(span, message, code=code, hint=f"{hint} (--allow-missing to go on without)")

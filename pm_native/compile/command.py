@@ -63,7 +63,7 @@ def resolved_command(
             options=options,
             problems=problems,
         )
-    elif _UNSAFE_IN_PATH.search(found.path):
+    if _UNSAFE_IN_PATH.search(found.path):
         hint = "rename it, or run it through a shell: shell = true"
         problems.error(
             span, f"systemd runs no program of this name: {found.path!r}", code="program-name", hint=hint

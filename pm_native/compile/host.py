@@ -41,6 +41,7 @@ class Host:
         self.root = root
         self.find_program = cache(self._find_program)
         self.account = cache(self._account)
+        self.has_group = cache(self._has_group)
         self.is_directory = cache(self._is_directory)
 
     @property
@@ -71,7 +72,7 @@ class Host:
             status = os.stat(real)
         except PermissionError as error:
             return f"{account.name if account else 'the caller'} may not enter {error.filename}"
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL, or what no file name can hold
             return "there is no such file"
         if stat.S_ISDIR(status.st_mode):
             return "it is a folder"
@@ -114,7 +115,7 @@ class Host:
         """Whether there is such a folder on the host."""
         try:
             return stat.S_ISDIR(os.stat(self._resolve(path, None)).st_mode)
-        except OSError:
+        except (OSError, ValueError):  # as above
             return False
 
     def _account(self, name: str) -> Account | None:
@@ -125,11 +126,23 @@ class Host:
         import pwd  # noqa: PLC0415 - only where a user is named
 
         try:
-            entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-        except KeyError:
+            entry = pwd.getpwuid(int(name)) if _is_id(name) else pwd.getpwnam(name)
+        except (KeyError, ValueError):  # ValueError: a NUL
             return None
         groups = {entry.pw_gid, *(group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem)}
         return Account(entry.pw_name, entry.pw_uid, frozenset(groups), entry.pw_dir)
+
+    def _has_group(self, name: str) -> bool:
+        """Whether the host has the group of this name or number."""
+        if self.root != Path("/"):
+            return any(name in {row[0], row[2]} for row in self._database("group", 4))
+        import grp  # noqa: PLC0415 - only where a group is named
+
+        try:
+            grp.getgrgid(int(name)) if _is_id(name) else grp.getgrnam(name)
+        except (KeyError, ValueError):  # as above
+            return False
+        return True
 
     def _account_below_root(self, name: str) -> Account | None:
         for fields in self._database("passwd", 7):
@@ -148,6 +161,10 @@ class Host:
             return []
         rows = [line.split(":") for line in text.splitlines()]
         return [row for row in rows if len(row) >= width and row[2].isdecimal()]
+
+
+def _is_id(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
 
 
 def _allows(status: os.stat_result, account: Account | None, bit: int) -> bool:

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from pm_native.model.project import ProcessKind
-from pm_native.unit.name import UnitName, UnitType, escape_slice_part
+from pm_native.unit.name import Scope, UnitName, UnitType, escape_slice_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.compile.options import CompileOptions
     from pm_native.model.project import Process, Project
+
+# The targets and slices that systemd ships (systemd.special(7)): a project's own would take their place.
+_TARGETS = """
+basic bluetooth boot-complete cryptsetup cryptsetup-pre ctrl-alt-del default emergency exit factory-reset final
+first-boot-complete getty getty-pre graphical graphical-session graphical-session-pre halt hibernate
+hybrid-sleep init initrd initrd-fs initrd-root-device initrd-root-fs initrd-switch-root initrd-usr-fs
+integritysetup integritysetup-pre kbrequest kexec local-fs local-fs-pre machine machines multi-user network
+network-online network-pre nss-lookup nss-user-lookup paths poweroff printer reboot remote-cryptsetup remote-fs
+remote-fs-pre remote-integritysetup remote-veritysetup rescue rpcbind runlevel0 runlevel1 runlevel2 runlevel3
+runlevel4 runlevel5 runlevel6 session shutdown sigpwr sleep slices smartcard sockets soft-reboot sound ssh-access
+storage-target-mode suspend suspend-then-hibernate swap sysinit syslog system system-update system-update-pre
+systemd time-set time-sync timers tpm2 umount usb-gadget user veritysetup veritysetup-pre xdg-desktop-autostart
+"""
+_RESERVED = {
+    Scope.SYSTEM: frozenset(_TARGETS.split()),
+    Scope.USER: frozenset([*_TARGETS.split(), "app", "background"]),
+}
+
+
+def is_reserved(name: str, scope: Scope) -> bool:
+    """Whether the units of a project of this name would take the place of systemd's own."""
+    return name in _RESERVED[scope]
 
 
 def project_target(project: Project) -> UnitName:
@@ -52,6 +76,11 @@ def instance_numbers(process: Process, options: CompileOptions) -> range:
     """The numbers of the instances of a pool."""
     count = options.host.cpu_count if process.instances == "max" else int(process.instances or 0)
     return range(process.first_instance, process.first_instance + count)
+
+
+def plain_path(path: object) -> str:
+    """An absolute path without "." and "..": systemd refuses a unit that has them in a path."""
+    return "/" + normpath(str(path)).lstrip("/")
 
 
 def is_task(process: Process) -> bool:

@@ -13,7 +13,7 @@ from pm_native.compile.bundle import (
     LogDirectory,
     bundle_file,
 )
-from pm_native.compile.check import check_project, report_missing
+from pm_native.compile.check import check_project, has_unit_names, report_missing
 from pm_native.compile.command import resolved_command
 from pm_native.compile.environment import (
     check_environment,
@@ -24,6 +24,7 @@ from pm_native.compile.environment import (
 from pm_native.compile.names import (
     instance_numbers,
     main_unit,
+    plain_path,
     process_slice,
     project_slice,
     project_target,
@@ -84,15 +85,17 @@ class Compiler:
         self.project = project
         self.options = options
         self.problems = problems
+        self._nameable = [process for process in project.processes if has_unit_names(project, process)]
         self.main_units: Mapping[str, str] = {
-            process.name: str(main_unit(project, process)) for process in project.processes
+            process.name: str(main_unit(project, process)) for process in self._nameable
         }
 
     def compile(self) -> Iterator[CompiledProcess]:
         """The project's own units, then those of each process in the order of the source."""
         check_project(self.project, self.options, self.problems)
-        yield self.compile_top()
-        for process in self.project.processes:
+        if self._nameable and len(self._nameable) == len(self.project.processes):
+            yield self.compile_top()
+        for process in self._nameable:
             yield self.compile_process(process)
 
     def compile_top(self) -> CompiledProcess:
@@ -127,7 +130,9 @@ class Compiler:
     def _about(self, text: str) -> list[Setting]:
         return [
             Setting(d.DESCRIPTION, (text,), why="made from the names"),
-            Setting(d.SOURCE_PATH, (self.project.source_path,), why="the config that made this unit"),
+            Setting(
+                d.SOURCE_PATH, (plain_path(self.project.source_path),), why="the config that made this unit"
+            ),
         ]
 
     def compile_process(self, process: Process) -> CompiledProcess:
@@ -170,7 +175,7 @@ class Compiler:
         )
 
     def _check_directory(self, process: Process) -> None:
-        directory = str(process.directory)
+        directory = plain_path(process.directory)
         if not self.options.host.is_directory(directory):
             report_missing(
                 process.origin("directory") if process.origin("directory") is not NOWHERE else process.span,
@@ -272,7 +277,8 @@ class Compiler:
     def _directories(self, process: Process) -> Iterator[LogDirectory]:
         for target in sorted({process.logs.stdout, process.logs.stderr}):
             if target.startswith("/"):
-                yield LogDirectory(target.rpartition("/")[0] or "/", process.user or "", process.group or "")
+                folder = plain_path(target).rpartition("/")[0] or "/"
+                yield LogDirectory(folder, process.user or "", process.group or "")
 
     def unit(self, name: UnitName, sections: Mapping[str, list[Setting]], span: Span) -> CompiledUnit:
         """The unit with its sections in the order of the manual, those without settings left out."""

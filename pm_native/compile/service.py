@@ -7,9 +7,16 @@ from signal import Signals
 
 from pm_native.compile.command import counted_command
 from pm_native.compile.environment import environment_settings
-from pm_native.compile.names import is_task, main_unit, process_slice, project_target, service_name
+from pm_native.compile.names import (
+    is_task,
+    main_unit,
+    plain_path,
+    process_slice,
+    project_target,
+    service_name,
+)
 from pm_native.model.project import NULL, Condition, RestartPolicy
-from pm_native.model.quantity import format_duration
+from pm_native.model.quantity import INFINITY, format_duration
 from pm_native.unit import directive as d
 from pm_native.unit.file import INSTANCE, Setting
 from pm_native.unit.name import Scope
@@ -40,7 +47,7 @@ def unit_settings(project: Project, process: Process, units: Mapping[str, str]) 
     yield Setting(
         d.DESCRIPTION, description(project, process), origin=process.origin("description"), why=why
     )
-    yield Setting(d.SOURCE_PATH, (project.source_path,), why="the config that made this unit")
+    yield Setting(d.SOURCE_PATH, (plain_path(project.source_path),), why="the config that made this unit")
     owner = main_unit(project, process) if process.is_pool else project_target(project)
     yield Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}")
     yield from dependency_settings(process, units)
@@ -127,7 +134,7 @@ def identity_settings(process: Process) -> Iterator[Setting]:
         yield Setting(d.GROUP, (process.group,), origin=process.origin("group"))
     why = "the folder of the config"
     yield Setting(
-        d.WORKING_DIRECTORY, (str(process.directory),), origin=process.origin("directory"), why=why
+        d.WORKING_DIRECTORY, (plain_path(process.directory),), origin=process.origin("directory"), why=why
     )
     if process.umask is not None:
         yield Setting(d.UMASK, (f"{process.umask:04o}",), origin=process.origin("umask"))
@@ -138,7 +145,7 @@ def log_settings(project: Project, process: Process) -> Iterator[Setting]:
     streams = ((d.STANDARD_OUTPUT, process.logs.stdout), (d.STANDARD_ERROR, process.logs.stderr))
     for directive, target in streams:
         if target != "journal" or process.logs.stdout != "journal":
-            value = LOG_TARGETS.get(target, f"append:{target}")
+            value = LOG_TARGETS.get(target, f"append:{plain_path(target)}")
             yield Setting(directive, (value,), origin=process.origin("logs"))
     name: Text = f"{project.name}-{process.name}"
     if process.is_pool:
@@ -156,23 +163,32 @@ def restart_settings(process: Process, options: CompileOptions, problems: Diagno
         return
     delay = format_duration(restart.delay_usec)
     yield Setting(d.RESTART_SEC, (delay,), origin=process.origin("restart.delay"), why="the default")
-    if restart.max_delay_usec is not None and restart.max_delay_usec > restart.delay_usec:
-        place = process.origin("restart.max_delay")
-        maximum = format_duration(restart.max_delay_usec)
-        if options.systemd_version >= GROWING_DELAY_SINCE:
-            steps = restart.steps or doublings(restart.delay_usec, restart.max_delay_usec)
-            yield Setting(d.RESTART_STEPS, (str(steps),), origin=place)
-            yield Setting(d.RESTART_MAX_DELAY_SEC, (maximum,), origin=place)
-        else:
-            message = f"systemd {options.systemd_version} has no growing delay: every restart waits {delay}"
-            hint = (
-                f"systemd {GROWING_DELAY_SINCE} has it (RestartSteps=); until then `delay` is all there is"
-            )
-            problems.warning(place, message, code="no-growing-delay", hint=hint)
+    if restart.max_delay_usec is not None:
+        yield from growth_settings(process, restart.max_delay_usec, options, problems)
     if restart.prevent_codes:
         codes = " ".join(map(str, restart.prevent_codes))
         place = process.origin("restart.prevent_codes")
         yield Setting(d.RESTART_PREVENT_EXIT_STATUS, (codes,), origin=place)
+
+
+def growth_settings(
+    process: Process, max_delay_usec: int, options: CompileOptions, problems: Diagnostics
+) -> Iterator[Setting]:
+    """RestartSteps= and RestartMaxDelaySec=, or a warning of what becomes of the delay without them."""
+    place = process.origin("restart.max_delay")
+    delay_usec = process.restart.delay_usec
+    delay = format_duration(delay_usec)
+    if not 0 < delay_usec < max_delay_usec < INFINITY:
+        hint = f"`delay`, now {delay}, is to be more than 0, and `max_delay` more than that and not infinity"
+        problems.warning(place, "the delay does not grow", code="no-growing-delay", hint=hint)
+    elif options.systemd_version < GROWING_DELAY_SINCE:
+        message = f"systemd {options.systemd_version} has no growing delay: every restart waits {delay}"
+        hint = f"systemd {GROWING_DELAY_SINCE} has it (RestartSteps=); until then `delay` is all there is"
+        problems.warning(place, message, code="no-growing-delay", hint=hint)
+    else:
+        steps = process.restart.steps or doublings(delay_usec, max_delay_usec)
+        yield Setting(d.RESTART_STEPS, (str(steps),), origin=place)
+        yield Setting(d.RESTART_MAX_DELAY_SEC, (format_duration(max_delay_usec),), origin=place)
 
 
 def doublings(delay_usec: int, max_delay_usec: int) -> int:
@@ -185,7 +201,8 @@ def stop_settings(process: Process) -> Iterator[Setting]:
     stop = process.stop
     yield Setting(d.KILL_MODE, (stop.mode.value,), origin=process.origin("stop.mode"), why="the default")
     yield Setting(d.KILL_SIGNAL, (stop.signal,), origin=process.origin("stop.signal"), why="the default")
-    timeout = format_duration(stop.timeout_usec)
+    # Zero means "wait for ever" to systemd, and "do not wait" to everybody else.
+    timeout = format_duration(max(stop.timeout_usec, 1))
     yield Setting(d.TIMEOUT_STOP_SEC, (timeout,), origin=process.origin("stop.timeout"), why="the default")
     codes = sorted({*stop.success_codes, *signal_code(stop.signal)})
     if codes:

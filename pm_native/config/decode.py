@@ -67,7 +67,7 @@ class TableDecoder:
         for name, item in entries.items():
             key = keys.get(name)
             if key is None:
-                self._unknown(name, item, [*keys])
+                self._unknown(name, item, [key.name for key in table.keys if not key.planned])
             elif key.planned:
                 self.problems.error(
                     item.key,
@@ -258,7 +258,11 @@ def _command(values: Values, decoder: TableDecoder, node: Node, problems: Diagno
         words = shlex.split(text)
     except ValueError as error:
         hint = "close the quote, or give the command as a list of words"
-        problems.error(span, f"cannot split the command into words: {error}", code="bad-command", hint=hint)
+        reason = str(error).lower()
+        problems.error(span, f"cannot split the command into words: {reason}", code="bad-command", hint=hint)
+        return ()
+    if words and not words[0]:
+        problems.error(span, "an empty command", code="empty-value")
         return ()
     if found := [word for word in words if word in _SHELL_WORDS]:
         hint = "shell = true runs it by /bin/sh -c; a list of words takes it literally"

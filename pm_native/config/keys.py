@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from pm_native.config.types import (
     DURATION,
+    LIMITED,
     PERCENT,
     SIGNAL,
     SIZE,
@@ -189,7 +190,7 @@ RESTART = Table(
         ),
         Key(
             name="window",
-            type=DURATION,
+            type=LIMITED,
             help="The window of `limit`.",
             default='"1min"',
             directives=("StartLimitIntervalSec=",),
@@ -312,6 +313,8 @@ SYSTEMD_VALUE = ListOf(
     "a value or a list of values",
 )
 
+_POOL_SIZE = 'a whole number or "max"'
+
 PROCESS = Table(
     (
         Key(
@@ -349,7 +352,7 @@ PROCESS = Table(
         ),
         Key(
             name="instances",
-            type=Either(((int, Integer(0, 10_000)), (str, Choice(Maximum))), 'a whole number or "max"'),
+            type=Either(((int, Integer(0, 10_000)), (str, Choice(Maximum, _POOL_SIZE))), _POOL_SIZE),
             help='Makes it a pool of so many instances, numbered from 1. "max": one per CPU.',
             default="a single process",
             directives=("NAME@.service", "NAME.target"),
@@ -387,7 +390,7 @@ PROCESS = Table(
         ),
         Key(
             name="start_timeout",
-            type=DURATION,
+            type=LIMITED,
             help="How long it may take until it is ready, or until a task ends.",
             default='"1min 30s"; "infinity" for a task',
             directives=("TimeoutStartSec=",),

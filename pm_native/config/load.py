@@ -55,13 +55,14 @@ def load_project(path: Path, name: str, problems: Diagnostics) -> Project | None
     if source is None or root is None:
         return None
     reader = EnvironmentFileReader(problems, sources)
-    project = decode_project(root, str(path.absolute()), problems, reader)
+    project = decode_project(root, os.path.abspath(path), problems, reader)  # noqa: PTH100 - Path keeps ".."
     return replace(project, sources=tuple(sources))
 
 
 def source_file(path: Path) -> SourceFile:
     """The record of a file that is about to be read: taken before, so that a change in between shows later."""
-    return SourceFile(path=str(path.absolute()), sha256=sha256(path.read_bytes()).hexdigest())
+    digest = sha256(path.read_bytes()).hexdigest()
+    return SourceFile(path=os.path.abspath(path), sha256=digest)  # noqa: PTH100 - as above
 
 
 class EnvironmentFileReader:

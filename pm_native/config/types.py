@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pm_native.errors import did_you_mean
@@ -50,6 +50,21 @@ def within(node: Node, position: int, length: int) -> Span:
     return span
 
 
+def as_written(node: Node) -> str:
+    """A number or boolean as its author wrote it, `1.10` and `no`; its value where the place is unknown."""
+    span = node.span
+    written = span.source.line(span.line)[span.column - 1 : span.end - 1] if span.line else ""
+    return written or str(node.value).lower()
+
+
+def has_nul(node: Node, problems: Diagnostics) -> bool:
+    """Whether the string has a NUL character, which is added as an error: no program and no path can have one."""
+    if isinstance(node.value, str) and "\0" in node.value:
+        problems.error(node.span, "a NUL character has no place here", code="nul-character")
+        return True
+    return False
+
+
 def wrong_type(node: Node, wanted: str, problems: Diagnostics) -> None:
     """Add the diagnostic for a value of another type than `wanted`."""
     problems.error(node.span, f"expected {wanted}, found {node.kind}", code="wrong-type")
@@ -69,7 +84,7 @@ class Text:
         if not node.value:
             problems.error(node.span, f"expected {self.words}, found an empty string", code="empty-value")
             return None
-        return node.value
+        return None if has_nul(node, problems) else node.value
 
     def schema(self) -> Schema:
         """A string of at least one character."""
@@ -159,6 +174,7 @@ class Quantity:
     parse: Callable[[str], int | str]
     words: str
     numbers: bool = False  # whether a bare number is taken, as systemd takes it
+    above_zero: str = ""  # the hint for a zero where none is taken
 
     def decode(self, node: Node, problems: Diagnostics) -> int | str | None:
         """The parsed quantity."""
@@ -169,11 +185,15 @@ class Quantity:
             wrong_type(node, self.words, problems)
             return None
         try:
-            return self.parse(value)
+            parsed = self.parse(value)
         except QuantityError as error:
             place = within(node, error.position, error.length)
             problems.error(place, error.message, code="bad-quantity", hint=error.hint)
             return None
+        if parsed == 0 and self.above_zero:
+            problems.error(node.span, f"out of range: {value}", code="out-of-range", hint=self.above_zero)
+            return None
+        return parsed
 
     def schema(self) -> Schema:
         """A string, and a number where one is taken."""
@@ -181,8 +201,9 @@ class Quantity:
 
 
 DURATION = Quantity(parse_duration, 'a duration such as "30s" or "1min 30s"', numbers=True)
-SIZE = Quantity(parse_size, 'a size such as "512M" or "2G"', numbers=True)
-PERCENT = Quantity(parse_percent, 'a share of one CPU such as "150%"')
+LIMITED = replace(DURATION, above_zero='more than 0; "infinity" is no limit')
+SIZE = Quantity(parse_size, 'a size such as "512M" or "2G"', numbers=True, above_zero="more than 0")
+PERCENT = Quantity(parse_percent, 'a share of one CPU such as "150%"', above_zero="more than 0%")
 SIGNAL = Quantity(parse_signal, 'a signal such as "SIGTERM"')
 
 
@@ -191,11 +212,12 @@ class Choice:
     """One of the words of an enum."""
 
     options: type[StrEnum]
+    wanted: str = ""
 
     @property
     def words(self) -> str:
-        """The words themselves."""
-        return "one of " + ", ".join(f'"{option.value}"' for option in self.options)
+        """The words themselves, if nothing else is said."""
+        return self.wanted or "one of " + ", ".join(f'"{option.value}"' for option in self.options)
 
     def decode(self, node: Node, problems: Diagnostics) -> StrEnum | None:
         """The member of the enum."""
@@ -267,22 +289,29 @@ class Command:
         match node.value:
             case str(text):
                 if text.strip():
-                    return text
+                    return None if has_nul(node, problems) else text
                 problems.error(node.span, "an empty command", code="empty-value")
                 return None
-            case list(items) if items and all(isinstance(item.value, str) for item in items):
-                return tuple(str(item.value) for item in items)
             case list(items) if items:
-                for item in items:
-                    if not isinstance(item.value, str):
-                        wrong_type(item, "a string", problems)
-                return None
+                return self._words(items, problems)
             case list():
                 problems.error(node.span, "an empty command", code="empty-value")
                 return None
             case _:
                 wrong_type(node, self.words, problems)
                 return None
+
+    @staticmethod
+    def _words(items: list[Node], problems: Diagnostics) -> tuple[str, ...] | None:
+        words: list[str] = []
+        for item in items:
+            if not isinstance(item.value, str):
+                wrong_type(item, "a string", problems)
+            elif not has_nul(item, problems):
+                words.append(item.value)
+        if words and items[0].value == "":
+            problems.error(items[0].span, "an empty command", code="empty-value")
+        return tuple(words) if len(words) == len(items) and words[0] else None
 
     def schema(self) -> Schema:
         """A string or an array of strings."""
@@ -312,10 +341,11 @@ class Environment:
                 )
                 continue
             match item.value:
-                case bool(flag):
-                    found[name] = Variable(value="true" if flag else "false", span=item.span)
-                case str() | int() | float() as value:
-                    found[name] = Variable(value=str(value), span=item.span)
+                case str(text):
+                    if not has_nul(item, problems):
+                        found[name] = Variable(value=text, span=item.span)
+                case bool() | int() | float():
+                    found[name] = Variable(value=as_written(item), span=item.span)
                 case _:
                     wrong_type(item, "a string", problems)
         return found
