@@ -19,7 +19,7 @@ from pm_native.config.load import load_project, parse_text
 from pm_native.config.reference import reference_page
 from pm_native.errors import ConfigError, Diagnostics, ExitCode, Source
 from pm_native.importers.base import ImportOptions
-from pm_native.importers.registry import importers
+from pm_native.importers.registry import importer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def compiled(project: Project, problems: Diagnostics) -> list[str]:
 def imported(path: Path, kind: str, options: ImportOptions) -> tuple[list[str], list[str]]:
     """The files that a foreign config becomes, and the codes of its diagnostics."""
     problems = Diagnostics()
-    project = importers()[kind].load(path, path.name, options, problems)
+    project = importer(kind).load(path, path.name, options, problems)
     files = compiled(project, problems) if project is not None else []
     return files, sorted({f"{item.severity}: {item.code}" for item in problems})
 

@@ -65,9 +65,16 @@ def generate(
         text=_text(bundle, written, output),
         data=_data(bundle, written, output),
         diagnostics=tuple(problems),
-        hints=(f"next: pm-native apply{' --user' if scope == 'user' else ''}",),
+        hints=(f"next: pm-native apply{_options(scope, root, output)}",),
     )
     return finish(result)
+
+
+def _options(scope: Scope, root: Path | None, output: Path) -> str:
+    """What apply must be told to take this very set to where it was made for."""
+    given = {" --user": scope == "user", f" --root {root}": root is not None}
+    given[f" --from {output}"] = str(output) != DEFAULT_OUTPUT
+    return "".join(option for option, is_given in given.items() if is_given)
 
 
 def _text(bundle: Bundle, written: Written, output: Path) -> str:

@@ -26,24 +26,24 @@ NATIVE = "native"
 
 def find_source(options: SourceOptions, messages: Messages) -> tuple[Path, str]:
     """The config file, and the name of its format: what `-f` says, else the one in the current folder."""
-    from pm_native.importers.registry import find_config, importers  # noqa: PLC0415 - not for --help
+    from pm_native.importers.registry import find_config, recognise  # noqa: PLC0415 - not for --help
 
-    if options.file is not None:
-        if options.file.is_dir():
-            return _found_in(options.file, find_config(options.file), messages)
-        if options.file.name in FILE_NAMES or options.file.suffix == ".toml":
-            return options.file, NATIVE
-        for name, importer in importers().items():
-            if importer.recognises(options.file):
-                return options.file, name
-        if options.file.suffix in {".yaml", ".yml", ".json"}:
-            return options.file, NATIVE
-        known = ", ".join(name for importer in importers().values() for name in importer.file_names)
-        raise UsageError(
-            f"cannot tell the format of {options.file} by its name",
-            hint=f"pm-native reads {', '.join(FILE_NAMES)}, {known}",
-        )
-    return _found_in(Path(), find_config(Path()), messages)
+    file = options.file
+    if file is None or file.is_dir():
+        folder = file or Path()
+        return _found_in(folder, find_config(folder), messages)
+    if not file.exists():
+        raise UsageError(f"there is no file {file}")
+    if file.name in FILE_NAMES or file.suffix == ".toml":
+        return file, NATIVE
+    if name := recognise(file):
+        return file, name
+    if file.suffix in {".yaml", ".yml", ".json"}:
+        return file, NATIVE
+    raise UsageError(
+        f"cannot tell the format of {file} by its name",
+        hint="pm-native reads pm-native.toml (.yaml, .json), ecosystem.config.js (.json, .yml) and Procfile",
+    )
 
 
 def _found_in(folder: Path, found: list[tuple[Path, str]], messages: Messages) -> tuple[Path, str]:
@@ -53,11 +53,10 @@ def _found_in(folder: Path, found: list[tuple[Path, str]], messages: Messages) -
             f"there is no config in {where}",
             hint="`pm-native init` writes one to start from; -f FILE names one of another name",
         )
-    native = [item for item in found if item[1] == NATIVE]
-    if len(native or found) > 1:
-        names = ", ".join(str(path) for path, _ in native or found)
+    if len(found) > 1:
+        names = ", ".join(str(path) for path, _ in found)
         raise UsageError(f"there are several configs here: {names}", hint="say which with -f FILE")
-    path, kind = (native or found)[0]
+    path, kind = found[0]
     messages.say(f"using {path}" + ("" if kind == NATIVE else f" ({kind})"))
     return path, kind
 
@@ -69,7 +68,7 @@ def load_source(options: SourceOptions, messages: Messages, problems: Diagnostic
         project = load_project(path, str(path), problems)
     else:
         from pm_native.importers.base import ImportOptions  # noqa: PLC0415 - foreign formats only
-        from pm_native.importers.registry import importers  # noqa: PLC0415 - foreign formats only
+        from pm_native.importers.registry import importer  # noqa: PLC0415 - foreign formats only
 
         given = ImportOptions(
             project_name=options.project_name,
@@ -78,7 +77,7 @@ def load_source(options: SourceOptions, messages: Messages, problems: Diagnostic
             base_port=options.base_port,
             environ=dict(os.environ),
         )
-        project = importers()[kind].load(path, str(path), given, problems)
+        project = importer(kind).load(path, str(path), given, problems)
     if project is None:
         raise ConfigError(problems)
     if options.project_name is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 from typing import cast
 
 from pm_native.errors import UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
     from pathlib import Path
 
     from pm_native.importers.base import Importer
@@ -16,26 +18,42 @@ if TYPE_CHECKING:
 GROUP = "pm_native.importers"
 NATIVE = "native"
 NATIVE_FILE_NAMES = ("pm-native.toml", "pm-native.yaml", "pm-native.yml", "pm-native.json")
-# A checkout on PYTHONPATH has no package metadata, and so no entry points.
+# Known without package metadata, which a checkout on PYTHONPATH lacks and which takes longer to read than a config.
 _BUILT_IN = {
-    "pm2": "pm_native.importers.pm2:IMPORTER",
-    "procfile": "pm_native.importers.procfile:IMPORTER",
+    "procfile": "pm_native.importers.procfile",
+    "pm2": "pm_native.importers.pm2",
 }
 
 
-def importers() -> dict[str, Importer]:
-    """All importers by name, ours first. UnavailableError where one that is installed cannot be loaded."""
-    found = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+def importers() -> Iterator[Importer]:
+    """All importers, ours first, each loaded when its turn comes.
+
+    UnavailableError where one that is installed cannot be loaded.
+    """
+    for module in _BUILT_IN.values():
+        yield cast("Importer", import_module(module).IMPORTER)
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and for formats of others only
+
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        found[point.name] = point
-    return {name: _loaded(point) for name, point in found.items()}
+        if point.name not in _BUILT_IN:
+            yield _loaded(point)
+
+
+def importer(name: str) -> Importer:
+    """The importer of this name, which `recognise` or `find_config` gave."""
+    return next(found for found in importers() if found.name == name)
+
+
+def recognise(path: Path) -> str | None:
+    """The name of the importer that knows the file by its name; None where none does."""
+    return next((found.name for found in importers() if found.recognises(path)), None)
 
 
 def _loaded(point: EntryPoint) -> Importer:
     try:
         return cast("Importer", point.load())
     except (ImportError, AttributeError) as error:
-        package = point.dist.name if point.dist else "pm-native"
+        package = point.dist.name if point.dist else "the checkout"
         raise UnavailableError(
             f"the importer {point.name!r} of package {package} cannot be loaded: {error}",
             hint=f"upgrade {package} or uninstall it",
@@ -43,8 +61,14 @@ def _loaded(point: EntryPoint) -> Importer:
 
 
 def find_config(directory: Path) -> list[tuple[Path, str]]:
-    """The configs in `directory` that go by a usual name, each with its importer's name or `native`, the best first."""
-    names = [(name, NATIVE) for name in NATIVE_FILE_NAMES]
-    for importer in importers().values():
-        names += [(name, importer.name) for name in importer.file_names]
-    return [(directory / name, importer) for name, importer in names if (directory / name).is_file()]
+    """The configs in `directory` that go by a usual name, the best first, each with its importer's name or `native`.
+
+    Native ones alone where there are any: who has written one has moved on.
+    """
+    native = [(directory / name, NATIVE) for name in NATIVE_FILE_NAMES if (directory / name).is_file()]
+    if native:
+        return native
+    names = [(name, found.name) for found in importers() for name in found.file_names]
+    return [
+        (directory / name, importer_name) for name, importer_name in names if (directory / name).is_file()
+    ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pm_native.importers.registry import importers
+from pm_native.importers.registry import importer, importers
 from tests.importers.helpers import needs_node, text_of
 
 TYPE_CHECKING = False
@@ -27,17 +27,17 @@ PROGRAM_SUFFIXES = {".js", ".cjs", ".mjs"}
 @pytest.mark.parametrize("name", NAMES)
 def test_case(name: str, tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
-    importer = importers()[name.partition("/")[0]]
+    found = importer(name.partition("/")[0])
     folder = tmp_path / "shop"
     shutil.copytree(CASES / name, folder)
     (folder / "expected.txt").unlink()
-    path = next(path for path in sorted(folder.iterdir()) if importer.recognises(path))
+    path = next(path for path in sorted(folder.iterdir()) if found.recognises(path))
     if path.suffix in PROGRAM_SUFFIXES:
         needs_node()
     options = folder / "options.json"
     given = json.loads(options.read_text()) if options.exists() else {}
     extra = {key: value.replace("$DIR", str(folder)) for key, value in given.pop("environ", {}).items()}
-    text = text_of(*read(importer, path, extra, **given), folder)
+    text = text_of(*read(found, path, extra, **given), folder)
     expected = CASES / name / "expected.txt"
     if os.environ.get("PM_NATIVE_ACCEPT"):
         expected.write_text(text)
@@ -45,4 +45,4 @@ def test_case(name: str, tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyP
 
 
 def test_there_are_cases_of_each_importer() -> None:
-    assert {name.partition("/")[0] for name in NAMES} == set(importers())
+    assert {name.partition("/")[0] for name in NAMES} == {found.name for found in importers()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -15,34 +16,68 @@ from pm_native.importers.pm2 import IMPORTER as PM2
 from pm_native.importers.procfile import IMPORTER as PROCFILE
 
 
-def test_built_in_importers_are_there_without_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda **_: [])
-    assert registry.importers() == {"pm2": PM2, "procfile": PROCFILE}
+@pytest.fixture
+def entry_points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    """The entry points that packages announce: none until a test adds one."""
+    points: list[EntryPoint] = []
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: points)
+    return points
 
 
-def test_others_can_add_an_importer(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("other", "pm_native.importers.procfile:IMPORTER", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda **_: [point])
-    assert list(registry.importers()) == ["pm2", "procfile", "other"]
+def test_built_in_importers_are_there_without_package_metadata(entry_points: list[EntryPoint]) -> None:
+    assert not entry_points
+    assert list(registry.importers()) == [PROCFILE, PM2]
 
 
-def test_importer_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("other", "no_such_package_at_all:IMPORTER", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda **_: [point])
-    with pytest.raises(UnavailableError, match="the importer 'other' of package pm-native cannot be loaded"):
-        registry.importers()
+def test_others_can_add_an_importer(entry_points: list[EntryPoint]) -> None:
+    entry_points.append(EntryPoint("other", "pm_native.importers.procfile:IMPORTER", registry.GROUP))
+    assert list(registry.importers()) == [PROCFILE, PM2, PROCFILE]
 
 
-def test_native_config_comes_first(tmp_path: Path) -> None:
-    for name in ("Procfile", "ecosystem.config.js", "pm-native.yaml", "pm-native.toml", "process.json"):
+def test_our_own_entry_points_add_nothing(entry_points: list[EntryPoint]) -> None:
+    entry_points.append(EntryPoint("pm2", "pm_native.importers.pm2:IMPORTER", registry.GROUP))
+    assert list(registry.importers()) == [PROCFILE, PM2]
+
+
+def test_importer_that_cannot_be_loaded_is_named(entry_points: list[EntryPoint]) -> None:
+    entry_points.append(EntryPoint("other", "no_such_package_at_all:IMPORTER", registry.GROUP))
+    with pytest.raises(
+        UnavailableError, match="the importer 'other' of package the checkout cannot be loaded"
+    ):
+        list(registry.importers())
+
+
+def test_broken_importer_of_others_is_not_met_where_ours_knows_the_file(
+    entry_points: list[EntryPoint],
+) -> None:
+    entry_points.append(EntryPoint("other", "no_such_package_at_all:IMPORTER", registry.GROUP))
+    assert registry.recognise(Path("ecosystem.config.js")) == "pm2"
+    assert registry.recognise(Path("Procfile")) == "procfile"
+    assert registry.importer("pm2") is PM2
+
+
+def test_unknown_name_is_nobodys(entry_points: list[EntryPoint]) -> None:
+    assert not entry_points
+    assert registry.recognise(Path("notes.txt")) is None
+
+
+def test_native_config_is_found_alone(tmp_path: Path) -> None:
+    for name in ("Procfile", "ecosystem.config.js", "pm-native.yaml", "pm-native.toml"):
         (tmp_path / name).touch()
-    (tmp_path / "pm2.json").mkdir()
     assert registry.find_config(tmp_path) == [
         (tmp_path / "pm-native.toml", "native"),
         (tmp_path / "pm-native.yaml", "native"),
+    ]
+
+
+def test_foreign_configs_are_all_found(tmp_path: Path) -> None:
+    for name in ("Procfile", "ecosystem.config.js", "process.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "pm2.json").mkdir()
+    assert registry.find_config(tmp_path) == [
+        (tmp_path / "Procfile", "procfile"),
         (tmp_path / "ecosystem.config.js", "pm2"),
         (tmp_path / "process.json", "pm2"),
-        (tmp_path / "Procfile", "procfile"),
     ]
 
 
