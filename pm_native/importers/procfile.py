@@ -40,6 +40,7 @@ _NEARLY = re.compile(r"\s*[^\s:#]+\s*:(?!//)")
 _TEMPLATE = re.compile(r"<%.*?%>|\{%.*?%\}|\{\{[#/^>!&{]?\s*[A-Za-z_][\w-]*(?:\s*\|[^}]*)?\s*\}\}")
 _FOREMAN_KEY = re.compile(r"\s*(?P<key>formation|concurrency|port)\s*:\s*(?P<value>\S.*)")
 _BASE_PORT, _PORT_STEP, _PORT_MAX = 5000, 100, 65535
+_PORTS_TOLD = 12
 _INSTANCES_MAX = 99  # more would run into the ports of the next entry
 # What systemd and the shell set themselves, or pm-native does.
 _GIVEN = frozenset(
@@ -258,6 +259,7 @@ class _Reader:
     ) -> tuple[Process, ...]:
         """A process for each entry; an error for a name that occurs twice."""
         found: dict[str, Process] = {}
+        without: list[_Entry] = []
         for index, entry in enumerate(entries):
             name = self.name(entry)
             if name in found:
@@ -266,12 +268,17 @@ class _Reader:
                 self.problems.error(entry.span, message, code="duplicate-name", hint=hint)
                 continue
             port = base_port + _PORT_STEP * index
-            if port + max(counts[entry.name] - 1, 0) > _PORT_MAX:
-                hint = f"begin lower: --base-port, or PORT in .env (now {base_port})"
-                message = f"no port is left for {entry.name!r}: it would be {port}"
-                self.problems.error(entry.span, message, code="procfile-port", hint=hint)
-                port = _PORT_MAX
-            found[name] = self.process(entry, name, counts[entry.name], port, environment)
+            has_port = port + max(counts[entry.name] - 1, 0) <= _PORT_MAX
+            if not has_port:
+                without.append(entry)
+            found[name] = self.process(
+                entry, name, counts[entry.name], port if has_port else None, environment
+            )
+        if without:
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            hint = f"begin lower: --base-port, or PORT in .env (now {base_port})"
+            message = f"no port is left for {without[0].name!r}{more}: PORT is not set"
+            self.problems.warning(without[0].span, message, code="procfile-port", hint=hint)
         return tuple(found.values())
 
     def name(self, entry: _Entry) -> str:
@@ -284,7 +291,7 @@ class _Reader:
         return name
 
     def process(
-        self, entry: _Entry, name: str, count: int, port: int, environment: dict[str, Variable]
+        self, entry: _Entry, name: str, count: int, port: int | None, environment: dict[str, Variable]
     ) -> Process:
         """One entry."""
         line = read_shell_line(entry.command)
@@ -359,13 +366,16 @@ class _Reader:
             self.problems.note(entry.span, message, code="procfile-instances", hint=hint)
 
     def tell_ports(self, processes: tuple[Process, ...], source: Source) -> None:
-        """Which PORT each process gets: a line put in between moves all those after it."""
-        if not processes:
+        """One note with the port of each process: what is in front of them needs to know."""
+        with_port = [process for process in processes if process.port is not None]
+        if not with_port:
             return
         listed = ", ".join(
             f"{process.name} {process.port}" + (" and up" if process.is_pool else "")
-            for process in processes
+            for process in with_port[:_PORTS_TOLD]
         )
+        if len(with_port) > _PORTS_TOLD:
+            listed += f", and so on in steps of {_PORT_STEP}"
         hint = "a program that does not read $PORT listens where it likes; a new entry goes last, or the ports move"
         self.problems.note(source.whole(), f"PORT is: {listed}", code="procfile-ports", hint=hint)
 

@@ -278,13 +278,7 @@ class ProcessReader:
         home = self.options.environ.get("HOME")
         if text.startswith("~/") and home:
             text = home + text[1:]
-        path = os.path.normpath(directory / text)
-        folder = os.path.dirname(path)  # noqa: PTH120 - it is a string already
-        if not Path(folder).is_dir():
-            message = f"there is no folder {folder}: PM2 makes it, systemd does not"
-            hint = f"mkdir -p {folder}, or leave {key} out: the journal has the output"
-            self.problems.warning(self.app.place(key), message, code="pm2-log-folder", hint=hint)
-        return path
+        return os.path.normpath(directory / text)  # apply makes its folder, as PM2 does
 
     def _tell_log_format(self, files: list[str]) -> None:
         if self.app.text("log_file") or self.app.flag("log_file", default=False):
