@@ -40,6 +40,4 @@ def test_table_has_what_this_systemd_has(machine: Machine) -> None:
         )
         for name in SECTIONS
     }
-    # A stable version may have what its successor brought (257.8 has BindLogSockets= of 258): unknown is what
-    # the table has for no version.
     assert unknown == missing == {name: [] for name in SECTIONS}
