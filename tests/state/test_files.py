@@ -1,0 +1,144 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from errno import ENOSPC
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pm_native.errors import AccessError
+from pm_native.state.files import link_atomic, read_text, remove, remove_empty, write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_written_file_has_its_bytes_and_its_mode_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    old = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "secret.env", b"\xff\r\n", 0o600)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "secret.env").read_bytes() == b"\xff\r\n"
+    assert mode(tmp_path / "secret.env") == 0o600
+
+
+def test_new_text_takes_the_place_of_the_old_and_of_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a.service"
+    path.write_text("old")
+    path.chmod(0o755)
+    reader = path.open(encoding="utf-8")
+    write_atomic(path, b"new", 0o644)
+    assert (path.read_text(), mode(path)) == ("new", 0o644)
+    assert reader.read() == "old"  # who had it open sees one text or the other, never half of each
+    reader.close()
+
+
+def test_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "a.service").symlink_to("victim")
+    write_atomic(tmp_path / "a.service", b"ours", 0o644)
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not (tmp_path / "a.service").is_symlink()
+
+
+def test_full_disk_leaves_the_old_file_and_no_scratch_and_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))  # the kernel names no file
+
+    path = tmp_path / "a.service"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomic(path, b"new", 0o644)
+    assert caught.value.filename == str(path)
+    assert [(item.name, item.read_text()) for item in tmp_path.iterdir()] == [("a.service", "old")]
+
+
+def test_kill_in_the_middle_is_no_reason_to_leave_scratch_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(tmp_path / "a.service", b"new", 0o644)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scratch_file_of_a_killed_run_with_our_pid_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("a.service", "link"):
+        (tmp_path / f".{name}.{os.getpid()}.new").write_text("left")
+    write_atomic(tmp_path / "a.service", b"new", 0o644)
+    link_atomic(tmp_path / "link", "/there")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.service", "link"]
+
+
+def test_link_replaces_what_was_there(tmp_path: Path) -> None:
+    link_atomic(tmp_path / "link", "/one")
+    link_atomic(tmp_path / "link", "/two")
+    assert str((tmp_path / "link").readlink()) == "/two"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_link_over_a_folder_fails_and_leaves_no_scratch(tmp_path: Path) -> None:
+    (tmp_path / "link").mkdir()
+    with pytest.raises(IsADirectoryError):
+        link_atomic(tmp_path / "link", "/one")
+    assert [item.name for item in tmp_path.iterdir()] == ["link"]
+
+
+def test_remove_takes_files_and_links_and_minds_nothing_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to("/nowhere")
+    remove(tmp_path / "dangling")
+    remove(tmp_path / "dangling")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_is_removed_only_when_it_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "theirs").touch()
+    for name in ("empty", "full", "missing"):
+        remove_empty(tmp_path / name)
+    assert [item.name for item in tmp_path.iterdir()] == ["full"]
+
+
+def test_text_is_read_back_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.env"
+    path.write_bytes(b"A=\xff\r\nB=\xc3\xa9\n")
+    text = read_text(path)
+    assert text is not None
+    assert text.encode(errors="surrogateescape") == b"A=\xff\r\nB=\xc3\xa9\n"
+
+
+def test_missing_file_has_no_text(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert read_text(tmp_path / "missing") is None
+    assert read_text(tmp_path / "file" / "below") is None
+
+
+def test_file_that_may_not_be_read_is_told_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(type(tmp_path), "read_bytes", refuse)
+    with pytest.raises(AccessError) as caught:
+        read_text(tmp_path / "a.env")
+    assert (caught.value.message, caught.value.hint) == (
+        f"cannot read {tmp_path}/a.env: permission denied",
+        "use sudo",
+    )
