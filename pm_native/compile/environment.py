@@ -11,6 +11,7 @@ import re
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
 from pm_native.compile.names import prefix
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
+from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
 from pm_native.unit.file import CONFIGURATION_DIRECTORY, INSTANCE, Setting
 
 TYPE_CHECKING = False
@@ -99,21 +100,23 @@ def check_environment(process: Process, problems: Diagnostics) -> None:
                 message = f"the value of {name} has {len(value)} characters"
                 hint = f"the kernel takes {ARGUMENT_MAX} bytes at most, the name included"
                 problems.error(variable.span, message, code="too-long", hint=hint)
-            elif not _is_unicode(value):
-                problems.error(
-                    variable.span, f"the value of {name} is not valid Unicode", code="not-unicode"
-                )
+            elif reason := _why_not_text(value):
+                message = f"the value of {name}: {reason}"
+                problems.error(variable.span, message, code="not-unicode")
 
 
 def _size(name: str, value: str) -> int:
     return len(f"{name}={value}".encode(errors="replace"))
 
 
-def _is_unicode(value: str) -> bool:
+def _why_not_text(value: str) -> str:
     if value.isascii():
-        return True
+        return ""
     try:
         value.encode()
+        refuse_noncharacters(value)
     except UnicodeEncodeError:
-        return False
-    return True
+        return "not valid Unicode"
+    except UnrepresentableError as error:
+        return str(error)
+    return ""

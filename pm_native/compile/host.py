@@ -106,7 +106,7 @@ class Host:
             if stat.S_ISDIR(status.st_mode) and not _allows(status, account, 0o1):
                 raise PermissionError(13, "closed", here)
             done = here
-        return self._real(done)
+        return self._real(done or "/")
 
     def _real(self, path: str) -> str:
         return path if self.root == Path("/") else f"{self.root}{path}"

@@ -20,7 +20,12 @@ LINE_MAX = 1024 * 1024
 WHITESPACE = " \t\n\r"
 
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
-_SPECIAL = re.compile(r'[\x01-\x1f\x7f"\\%]')
+# systemd drops a line, or a value of the environment, that has one of Unicode's noncharacters (utf8_is_valid).
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
+    chr(plane << 16 | code) for plane in range(17) for code in (0xFFFE, 0xFFFF)
+)
+_NONCHARACTER = re.compile(f"[{_NONCHARACTERS}]")
+_SPECIAL = re.compile(rf'[\x01-\x1f\x7f"\\%{_NONCHARACTERS}]')
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\", "%": "%%"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BLANK = re.compile(rf"[{WHITESPACE}]")
@@ -57,6 +62,9 @@ def rendered(setting: Setting) -> Rendered:
             text = setting.prefix + " ".join([quote_word(word) for word in words])
         case Escape.WORDS:
             text = " ".join([quote_word(word) for word in words])
+            for word in words:
+                for part in (word,) if isinstance(word, str) else word:
+                    refuse_noncharacters(part if isinstance(part, str) else "")
         case Escape.NAMES:
             text = " ".join([_name_of(word) for word in words])
         case Escape.TEXT:
@@ -97,7 +105,10 @@ def _quoted(text: str) -> str:
 
 def _escape_char(match: re.Match[str]) -> str:
     char = match[0]
-    return _NAMED.get(char) or f"\\x{ord(char):02x}"
+    code = ord(char)
+    if code > 0xFFFF:
+        return f"\\U{code:08x}"
+    return _NAMED.get(char) or (f"\\u{code:04x}" if code > 0x7F else f"\\x{code:02x}")
 
 
 def _line_of(word: Text) -> str:
@@ -122,6 +133,7 @@ def _checked_line(text: str) -> str:
     if text.endswith("\\"):
         raise UnrepresentableError("a backslash at the end would join the next line to it")
     _refuse_foreign(text)
+    refuse_noncharacters(text)
     return text
 
 
@@ -133,6 +145,12 @@ def _refuse_foreign(text: str) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise UnrepresentableError(f"not valid Unicode: {text[error.start]!r}") from None
+
+
+def refuse_noncharacters(text: str) -> None:
+    """UnrepresentableError for text that systemd does not take for UTF-8 though it is."""
+    if not text.isascii() and (found := _NONCHARACTER.search(text)):
+        raise UnrepresentableError(f"systemd takes no noncharacter here: U+{ord(found[0]):04X}")
 
 
 def parse_value(directive: Directive, text: str) -> tuple[str, tuple[Text, ...]]:

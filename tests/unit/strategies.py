@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 BLANKS = " \t\n\r"
 # Characters that mean something to some reader of units, more often than they would come by themselves.
 TRICKY = "\"'\\%$;#=@-: \t\n\r\x01\x1b\x7f\u00a0\u2028é日😀%ni"
-CHARACTERS = st.one_of(
-    st.sampled_from(TRICKY), st.characters(blacklist_categories=["Cs"], blacklist_characters="\0")
+NONCHARACTERS = "\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0010ffff"
+ANYTHING = st.one_of(
+    st.sampled_from(TRICKY + NONCHARACTERS),
+    st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"),
 )
+CHARACTERS = ANYTHING.filter(lambda char: not (0xFDD0 <= ord(char) < 0xFDF0 or ord(char) & 0xFFFE == 0xFFFE))
 SPECIFIERS = st.sampled_from(string.ascii_letters).map(Specifier)
 
 
@@ -44,8 +47,9 @@ def with_specifiers(plain: st.SearchStrategy[str]) -> st.SearchStrategy[Text]:
 
 
 WORDS = st.one_of(texts(CHARACTERS), with_specifiers(texts(CHARACTERS)))
-PROGRAMS = texts(CHARACTERS).map(lambda text: f"/bin/{text}")
-COMMANDS = st.tuples(PROGRAMS, st.lists(WORDS, max_size=4)).map(lambda pair: (pair[0], *pair[1]))
+PROGRAMS = texts(ANYTHING).map(lambda text: f"/bin/{text}")
+ARGUMENTS = st.one_of(texts(ANYTHING), WORDS)
+COMMANDS = st.tuples(PROGRAMS, st.lists(ARGUMENTS, max_size=4)).map(lambda pair: (pair[0], *pair[1]))
 
 _IN_LINES = CHARACTERS.filter(lambda char: char.isprintable() or ord(char) > 0x7F)
 _IN_NAMES = _IN_LINES.filter(lambda char: char not in BLANKS)

@@ -118,6 +118,20 @@ def test_a_name_with_a_blank_is_refused(value: str) -> None:
         rendered(Setting(d.AFTER, (value,)))
 
 
+def test_noncharacters_are_escaped_in_commands() -> None:
+    """systemd drops a line with one of them as not UTF-8, and takes them as escapes."""
+    command = ("/bin/x", "a\ufdd0b", "\uffff", "\U0010fffe")
+    text = r'/bin/x "a\ufdd0b" "\uffff" "\U0010fffe"'
+    assert rendered(Setting(d.EXEC_START, command)) == text
+    assert parse_value(d.EXEC_START, text) == ("", command)
+
+
+@pytest.mark.parametrize("directive", [d.ENVIRONMENT, d.AFTER, d.DESCRIPTION, d.RESTART])
+def test_noncharacters_are_refused_elsewhere(directive: Directive) -> None:
+    with pytest.raises(UnrepresentableError, match=r"^systemd takes no noncharacter here: U\+1FFFE$"):
+        rendered(Setting(directive, ("a\U0001fffeb",)))
+
+
 def test_blanks_are_those_that_systemd_knows() -> None:
     """systemd's WHITESPACE is four characters: all others are part of the value, at its ends too."""
     assert rendered(Setting(d.DESCRIPTION, ("\u00a0no-break\u2003",))) == "\u00a0no-break\u2003"
