@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pm_native.syntax.dotenv_dialects import READERS, Dialect, Line
+from pm_native.syntax.dotenv_dialects import MAX_BYTES, READERS, Dialect, Line, too_long
 from pm_native.syntax.node import Node
 from pm_native.syntax.places import BOM, Places, has_surrogate
 
@@ -29,7 +29,8 @@ def parse_dotenv(
 ) -> dict[str, Node]:
     """The variables of an environment file as the dialect reads it, each a text; wrong lines are left out.
 
-    Errors: a name that no variable can have, a quote that is not closed, NUL. Warnings: a line that the
+    Errors: a name that no variable can have, a quote that is not closed, NUL, more
+    than a program can be given. Warnings: a line that the
     dialect passes over or reads otherwise than most tools, a name set twice (the last counts). Notes:
     references that stay as they are.
     """
@@ -79,6 +80,9 @@ class _Checker:
             return
         if "\0" in line.value:
             self.problems.error(span, "a NUL byte: no variable can hold one", code="nul-character")
+            return
+        if len(f"{line.key}={line.value}".encode()) >= MAX_BYTES:
+            self.tell(too_long(line.start, line.end))
             return
         if line.key in self.found:
             hint = f"it is set at {self.found[line.key].key}; the last one counts"

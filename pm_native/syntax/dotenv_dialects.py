@@ -52,6 +52,8 @@ class Finding:
     is_error: bool = False
 
 
+MAX_BYTES = 128 * 1024  # of NAME=value and its NUL: execve(2), MAX_ARG_STRLEN
+
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _SPACES = re.compile(r"[ \t]*+")
 _LINE_REST = re.compile(r"[^\n]*")
@@ -188,6 +190,9 @@ def read_honcho(text: str) -> Reading:
     lines: list[Line] = []
     findings: list[Finding] = []
     for at, end in _lines_of(text):
+        if end - at >= MAX_BYTES:  # shlex would take minutes for a line of a megabyte
+            findings.append(too_long(at, end))
+            continue
         try:
             words = list(shlex.shlex(text[at:end], posix=True))
         except ValueError as error:  # honcho ends with this very error
@@ -347,6 +352,19 @@ def _after_quote(text: str, start: int, at: int, line_end: int) -> Finding:
     at = _skip(_SPACES, text, at)
     hint = "put the whole value in quotes"
     return _refused(at, at + len(text[at:line_end].rstrip()), "text after the closing quote", hint)
+
+
+def too_long(at: int, end: int) -> Finding:
+    """The error for a variable that no program can be started with."""
+    hint = "put it in a file and give the program the name of that"
+    return Finding(
+        at=at,
+        end=end,
+        message="more than 128 KiB for one variable",
+        hint=hint,
+        code="env-too-long",
+        is_error=True,
+    )
 
 
 def _refused(at: int, end: int, message: str, hint: str) -> Finding:

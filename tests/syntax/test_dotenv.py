@@ -60,6 +60,23 @@ def test_names_and_values_stand_where_they_are_written() -> None:
     }
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+def test_variable_that_no_program_can_be_given_is_refused(dialect: Dialect) -> None:
+    longest = 128 * 1024 - len("A=") - 1  # and the NUL that ends it
+    assert lines(read("A=" + "x" * longest, dialect)[1]) == []
+    values, problems = read("A=" + "é" * (longest // 2) + "é\nB=1\n" + "C=" + "x" * 1_000_000, dialect)
+    assert values == {"B": "1"}
+    assert [(item.span.line, item.code, item.message, item.hint) for item in problems] == [
+        (
+            line,
+            "env-too-long",
+            "more than 128 KiB for one variable",
+            "put it in a file and give the program the name of that",
+        )
+        for line in (1, 3)
+    ]
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(Dialect),
