@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from pm_native.monitor.cgroup import Usage, slice_group
+from pm_native.monitor.cgroup import Usage, read_kernel_file, slice_group
 from pm_native.unit.name import escape_slice_part
 
 TYPE_CHECKING = False
@@ -92,18 +92,31 @@ def cpu_share_between(before: UnitStatus | None, after: UnitStatus, seconds: flo
     return (after.cpu_usec - before.cpu_usec) / 1e6 / seconds
 
 
-class TableReader:
-    """Reads the table of one project from one manager; `top` is the cgroup that the manager's units are below."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where a table comes from beside the bus. `top` is the cgroup that the manager's units are below.
 
-    def __init__(
-        self, manager: Manager, bundle: Bundle, *, cgroups: Cgroups, processes: Processes, top: str
-    ) -> None:
+    `directory` is the one of the unit files.
+    """
+
+    cgroups: Cgroups
+    processes: Processes
+    top: str
+    directory: str
+
+
+class TableReader:
+    """Reads the table of one project from one manager."""
+
+    def __init__(self, manager: Manager, bundle: Bundle, sources: Sources) -> None:
         self._manager = manager
         self._project = bundle.project
         self._pools = pool_members(bundle)
-        self._cgroups = cgroups
-        self._processes = processes
-        self._top = top
+        self._speaks: dict[str, bool] = {}  # by unit file
+        self._cgroups = sources.cgroups
+        self._processes = sources.processes
+        self._top = sources.top
+        self._directory = sources.directory
         self._boot_age_sec: float | None = None
 
     async def read(self, units: Sequence[BundleUnit]) -> list[UnitStatus]:
@@ -170,9 +183,19 @@ class TableReader:
         if (state.active_state, state.sub_state) not in _SETTLED:
             row = await self._with_details(row)
         elif state.active_state != "inactive":
-            found = await self._manager.properties(unit.name, "Service", ["NRestarts", "StatusText"])
-            row = replace(row, restarts=int(str(found["NRestarts"])), status_text=str(found["StatusText"]))
+            wanted = ["NRestarts", "StatusText"] if self._may_speak(unit.file) else ["NRestarts"]
+            found = await self._manager.properties(unit.name, "Service", wanted)
+            row = replace(
+                row, restarts=int(str(found["NRestarts"])), status_text=str(found.get("StatusText", ""))
+            )
         return await self._with_usage(row) if state.active_state != "inactive" else row
+
+    def _may_speak(self, file: str) -> bool:
+        """Whether a service may have a status text, by its unit file: a question less for most."""
+        if file not in self._speaks:
+            text = read_kernel_file(f"{self._directory}/{file}")
+            self._speaks[file] = text is None or "Type=notify" in text or "NotifyAccess=" in text
+        return self._speaks[file]
 
     async def _with_details(self, row: UnitStatus) -> UnitStatus:
         """The row of a unit on its way or failed, with how its last run ended: one large answer, for few units."""

@@ -263,7 +263,7 @@ def test_watch_repeats_the_table_until_ctrl_c_and_ends_well(
             raise KeyboardInterrupt
         await sleep(0)
 
-    monkeypatch.setattr("pm_native.cli.status.asyncio.sleep", nap)
+    monkeypatch.setattr("asyncio.sleep", nap)
     said = host("status --user --watch redis")
     block = (
         "PROCESS  STATE             PID  UPTIME  RESTARTS  MEM  CPU\n"

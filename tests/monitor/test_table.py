@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from pm_native.bus.fake import FakeUnit
 from pm_native.monitor.cgroup import Cgroups
 from pm_native.monitor.procfs import Processes
-from pm_native.monitor.table import TableReader, TimerStatus, UnitStatus, cpu_share_between
+from pm_native.monitor.table import Sources, TableReader, TimerStatus, UnitStatus, cpu_share_between
 from tests.monitor.fakes import SHOP, TableManager, running
 from tests.monitor.trees import PROC, UNIT, V2, V2_WITHOUT_MEMORY, plant
 
@@ -22,16 +24,14 @@ API = SHOP.units[2]
 REDIS = SHOP.units[1]
 
 
-def table(
-    root: Path, manager: TableManager, units: tuple[BundleUnit, ...] = SHOP.units, bundle: object = SHOP
-) -> list[UnitStatus]:
-    reader = TableReader(
-        manager,
-        bundle,  # type: ignore[arg-type]
+def table(root: Path, manager: TableManager, units: tuple[BundleUnit, ...] = SHOP.units) -> list[UnitStatus]:
+    sources = Sources(
         cgroups=Cgroups(root),
         processes=Processes(root, ticks=100, page=4096),
         top="",
+        directory=str(root / "units"),
     )
+    reader = TableReader(manager, SHOP, sources)
     return asyncio.run(reader.read(units))
 
 
@@ -75,6 +75,24 @@ def test_only_process_of_a_service_is_its_main_process_without_a_question(tmp_pa
     (row,) = table(plant(tmp_path, tree), manager, (API,))
     assert row.pid == 812
     assert manager.asked == [f"{API.name} Service.NRestarts", f"{API.name} Service.StatusText"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("[Service]\nType=notify\n", "ready"),
+        ("[Service]\nType=exec\nNotifyAccess=all\n", "ready"),
+        ("[Service]\nType=exec\n", ""),
+    ],
+)
+def test_service_that_cannot_speak_is_not_asked_for_its_status(
+    tmp_path: Path, text: str, status: str
+) -> None:
+    manager = TableManager()
+    manager.add(running(REDIS.name, main_pid=812, status_text="ready"))
+    (row,) = table(plant(tmp_path, PROC | {"units/shop-redis.service": text}), manager, (REDIS,))
+    assert row.status_text == status
+    assert (f"{REDIS.name} Service.StatusText" in manager.asked) == bool(status)
 
 
 def test_memory_is_the_sum_of_the_processes_where_the_kernel_counts_none(tmp_path: Path) -> None:
