@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pm_native.bus.manager import Manager
+    from pm_native.bus.manager import Manager, UnitDetails
     from pm_native.cli.target import Selection
     from pm_native.monitor.table import TableReader, UnitStatus
     from pm_native.unit.name import Scope
@@ -130,8 +130,15 @@ def readers_of(selections: Sequence[Selection], manager: Manager, scope: Scope) 
         processes=Processes(),
         top=manager_group() + (user_manager_group(os.getuid()) if scope == "user" else ""),
         directory=str(layout_of(scope, None).units),
+        exit_words=_exit_words,
     )
     return {item.bundle.project: TableReader(manager, item.bundle, sources) for item in selections}
+
+
+def _exit_words(details: UnitDetails) -> str:
+    from pm_native.apply.failures import exit_words  # noqa: PLC0415 - for what failed only
+
+    return exit_words(details)
 
 
 async def _read(

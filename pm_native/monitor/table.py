@@ -10,9 +10,9 @@ from pm_native.unit.name import escape_slice_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pm_native.bus.manager import Manager, UnitState
+    from pm_native.bus.manager import Manager, UnitDetails, UnitState
     from pm_native.compile.bundle import Bundle, BundleUnit
     from pm_native.monitor.cgroup import Cgroups
     from pm_native.monitor.procfs import Processes
@@ -96,13 +96,14 @@ def cpu_share_between(before: UnitStatus | None, after: UnitStatus, seconds: flo
 class Sources:
     """Where a table comes from beside the bus. `top` is the cgroup that the manager's units are below.
 
-    `directory` is the one of the unit files.
+    `directory` is the one of the unit files, `exit_words` tells how the main process of a service ended.
     """
 
     cgroups: Cgroups
     processes: Processes
     top: str
     directory: str
+    exit_words: Callable[[UnitDetails], str]
 
 
 class TableReader:
@@ -117,6 +118,7 @@ class TableReader:
         self._processes = sources.processes
         self._top = sources.top
         self._directory = sources.directory
+        self._exit_words = sources.exit_words
         self._boot_age_sec: float | None = None
 
     async def read(self, units: Sequence[BundleUnit]) -> list[UnitStatus]:
@@ -199,15 +201,13 @@ class TableReader:
 
     async def _with_details(self, row: UnitStatus) -> UnitStatus:
         """The row of a unit on its way or failed, with how its last run ended: one large answer, for few units."""
-        from pm_native.apply.failures import exit_words  # noqa: PLC0415 - for what failed only
-
         details = (await self._manager.details([row.unit]))[row.unit]
         return replace(
             row,
             restarts=details.n_restarts,
             status_text=details.status_text,
             result=details.result,
-            exit=exit_words(details)
+            exit=self._exit_words(details)
             if row.active_state == "failed" or row.sub_state == "auto-restart"
             else "",
             pid=details.main_pid or None,

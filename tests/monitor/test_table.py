@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pm_native.apply.failures import exit_words
 from pm_native.bus.fake import FakeUnit
 from pm_native.monitor.cgroup import Cgroups
 from pm_native.monitor.procfs import Processes
@@ -30,6 +31,7 @@ def table(root: Path, manager: TableManager, units: tuple[BundleUnit, ...] = SHO
         processes=Processes(root, ticks=100, page=4096),
         top="",
         directory=str(root / "units"),
+        exit_words=exit_words,
     )
     reader = TableReader(manager, SHOP, sources)
     return asyncio.run(reader.read(units))
