@@ -81,9 +81,14 @@ def environment_file_name(project: Project, process: Process) -> str:
 
 
 def environment_file_text(variables: dict[str, Variable]) -> str:
-    """Lines that systemd reads back to exactly these values (systemd.exec(5), EnvironmentFile=)."""
+    """Lines that systemd reads back to exactly these values (systemd.exec(5), EnvironmentFile=).
+
+    Without those that no program can be given: `check_environment` has told of them.
+    """
     lines = ["# Compiled by pm-native: do not edit, change the source and generate again.\n"]
     for name, variable in variables.items():
+        if _why_not_text(variable.value):
+            continue
         value = _NEEDS_BACKSLASH.sub(r"\\\1", variable.value)
         lines.append(f'{name}="{value}"\n')
     return "".join(lines)
