@@ -54,20 +54,25 @@ def presentation() -> Presentation:
     return found
 
 
+def _echo(text: str, *, err: bool = False) -> None:
+    # Style has decided about colours: click takes them out wherever the output is no terminal, FORCE_COLOR or not.
+    click.echo(text, err=err, color=True)
+
+
 def finish(result: Result, shown: Presentation | None = None) -> int:
     """Print a result and give its exit code."""
     shown = shown or presentation()
     if shown.as_json:
-        click.echo(json.dumps(envelope(result), ensure_ascii=False))
+        _echo(json.dumps(envelope(result), ensure_ascii=False))
         return result.exit_code
     print_diagnostics(result.diagnostics, shown.diagnostic_format)
     if result.text:
         # With --format json, the diagnostics alone are what a program reads from stdout.
-        click.echo(result.text, err=shown.diagnostic_format == "json")
+        _echo(result.text, err=shown.diagnostic_format == "json")
     if result.error is not None:
         print_failure(result.error)
     for hint in result.hints:
-        click.echo(Style(sys.stderr)(hint, "dim"), err=True)
+        _echo(Style(sys.stderr)(hint, "dim"), err=True)
     return result.exit_code
 
 
@@ -114,21 +119,21 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str 
     items = tuple(diagnostics)
     match diagnostic_format:
         case "json":
-            click.echo(
+            _echo(
                 json.dumps({"version": ENVELOPE_VERSION, "diagnostics": [diagnostic_data(x) for x in items]})
             )
         case "github":
             for item in items:
-                click.echo(_github(item))
+                _echo(_github(item))
         case "concise":
             for item in items:
-                click.echo(f"{item.span}: {item.severity}: {item.message} [{item.code}]", err=True)
+                _echo(f"{item.span}: {item.severity}: {item.message} [{item.code}]", err=True)
         case _:
             style = Style(sys.stderr)
             for item in items:
-                click.echo(full_text(item, style), err=True)
+                _echo(full_text(item, style), err=True)
             if items:
-                click.echo(_summary(items, style), err=True)
+                _echo(_summary(items, style), err=True)
 
 
 def full_text(item: Diagnostic, style: Style) -> str:
@@ -187,9 +192,9 @@ def _summary(items: tuple[Diagnostic, ...], style: Style) -> str:
 def print_failure(error: PmNativeError) -> None:
     """Print a failure that has no place in a source."""
     style = Style(sys.stderr)
-    click.echo(f"{style('error:', 'bold', 'red')} {error.message}", err=True)
+    _echo(f"{style('error:', 'bold', 'red')} {error.message}", err=True)
     if error.hint:
-        click.echo(f"  {style('hint:', 'bold')} {error.hint}", err=True)
+        _echo(f"  {style('hint:', 'bold')} {error.hint}", err=True)
 
 
 @dataclass(slots=True)
@@ -205,4 +210,4 @@ class Messages:
     def show(self, line: str) -> None:
         """Show a line that is styled already."""
         if not presentation().as_json:
-            click.echo(line, err=True)
+            _echo(line, err=True)
