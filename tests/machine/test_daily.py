@@ -52,7 +52,7 @@ restart = {{ policy = "no" }}
 autostart = false
 
 [process.flaky]
-command = ["sh", "-c", "[ -e {directory}/calm ] && exec sleep infinity; sleep 0.1; exit 7"]
+command = ["sh", "-c", "[ -e {directory}/calm ] && echo calm && exec sleep infinity; sleep 0.1; exit 7"]
 restart = {{ policy = "always", delay = "100ms", limit = 1000 }}
 autostart = false
 
@@ -153,6 +153,18 @@ def test_table_names_each_process_and_instance(project: Project) -> None:
     assert table[9][1:3] == ["scheduled,", "next"]
 
 
+def test_watch_repeats_the_table_and_ends_well_on_ctrl_c(project: Project) -> None:
+    machine = project.machine
+    ctrl_c = ["timeout", "--foreground", "--preserve-status", "--signal=INT", "3"]
+    watch = ["-m", "pm_native", "status", "--watch", "--interval", "200ms", "daily/hog"]
+    said = machine.run([*ctrl_c, machine.python, *watch], check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    blocks = said.stdout.strip().split("\n\n")
+    assert len(blocks) > 2
+    assert all(block.splitlines()[0].split()[-1] == "CPU" for block in blocks)
+    assert all(block.splitlines()[1].endswith("%") for block in blocks)
+
+
 def test_tree_shows_the_children_of_a_program(project: Project) -> None:
     (row,) = project.rows("--tree", "api@1").values()
     tree = row["tree"]
@@ -190,7 +202,11 @@ def test_restarts_are_counted_and_a_start_by_hand_counts_anew(project: Project) 
         what=lambda: str(project.rows("flaky")),
     )
     project.machine.write(f"{project.directory}/calm", "")
-    project.machine.wait_until("daily-flaky.service", SubState="running")
+    until(
+        lambda: "calm" in project.machine.journal("daily-flaky.service"),
+        timeout=20,
+        what=lambda: str(project.rows("flaky")),
+    )
     assert restarts() == int(project.machine.show("daily-flaky.service", "NRestarts")["NRestarts"]) >= 2
     project("restart", "--settle", "0", "flaky")
     assert restarts() == 0
