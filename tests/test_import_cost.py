@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pm_native.cli.main import COMMANDS
+from pm_native.cli.commands import COMMANDS
 
 CHECKOUT = Path(__file__).parent.parent
 # Each costs 10 to 60 ms of start-up time.

@@ -24,6 +24,7 @@ Examples:
   pm-native apply --user             for your own service manager
   pm-native apply -f Procfile        compiled now
   pm-native apply --root /mnt/host   files only, of a host that is not running
+
 \b
 The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-reload
   && systemctl enable --now PROJECT.target"""

@@ -21,6 +21,7 @@ Examples:
   pm-native check                      the config in this folder
   pm-native check -f Procfile --strict
   pm-native check --format github      annotations in a workflow
+
 \b
 The same without pm-native: systemd-analyze verify build/systemd/*"""
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Examples:
   pm-native explain api        the units of one process
   pm-native explain            all of them
+
 \b
 What systemd has loaded: systemctl cat shop-api.service"""
 )

@@ -44,9 +44,11 @@ Examples:
   pm-native logs api -f             a process, or all instances of a pool, as it goes on
   pm-native logs api@2 -n 20
   pm-native logs --since "1 hour ago" --json | jq .MESSAGE
+
 \b
 What a process writes to a file (logs.stdout = "/path") is read from there with tail -F, which goes on where the
 file is rotated; --since and --json are for the journal only. --json is journalctl's: one object a line.
+
 \b
 The same without pm-native: journalctl -u 'shop-api@*.service' -n 100"""
 )

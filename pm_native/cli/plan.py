@@ -24,6 +24,7 @@ Examples:
   pm-native plan                   the generated set in build/systemd
   pm-native plan -f pm-native.toml compiled now
   pm-native plan --root /mnt/host  files only, of a host that is not running
+
 \b
 The same by hand: diff -ru /etc/systemd/system build/systemd"""
 )

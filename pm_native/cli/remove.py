@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Examples:
   sudo pm-native remove shop
   pm-native remove shop --user
+
 \b
 The same by hand: systemctl disable --now shop.target && rm /etc/systemd/system/shop*
   && systemctl daemon-reload"""

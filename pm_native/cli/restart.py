@@ -14,9 +14,11 @@ Examples:
   pm-native restart                 the whole project: stopped in reverse order, then started
   pm-native restart api             one process, or all instances of a pool at once
   pm-native restart api@3           one instance
+
 \b
 What was stopped is started.
 Exit code 4: a unit failed.
+
 \b
 The same without pm-native: systemctl restart shop.target, systemctl restart shop-api@1.service"""
 )

@@ -11,6 +11,7 @@ import click
     epilog="""\b
 Examples:
   pm-native schema > pm-native.schema.json
+
 \b
 TOML editors (taplo) and YAML editors (yaml-language-server) take it."""
 )

@@ -15,9 +15,11 @@ Examples:
   pm-native start api               one process, or all instances of a pool
   pm-native start api@2             one instance
   pm-native start shop-backup.service   a scheduled task, now
+
 \b
 A scheduled task is started by its timer: its name starts the timer.
 Exit code 4: a unit failed.
+
 \b
 The same without pm-native: systemctl start shop.target, systemctl start shop-api@1.service"""
 )

@@ -33,11 +33,13 @@ Examples:
   pm-native status api              one process, or all instances of a pool
   pm-native status --watch
   pm-native status --json | jq '.data.projects[].processes[].memory_bytes'
+
 \b
 AVG CPU is the CPU time since the start over the time since the start: 100% is one whole CPU. With --watch,
 CPU is the share over the interval. MEM is what the kernel counts for the unit, page cache included; ~ marks
 the sum over its processes, where the kernel does not count the unit. "-" is not known.
 Exit code 4: something failed, or waits for its restart after a failure. What was stopped is no failure.
+
 \b
 The same without pm-native: systemctl status 'shop-*', systemd-cgtop"""
 )

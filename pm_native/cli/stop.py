@@ -14,9 +14,11 @@ Examples:
   pm-native stop                    the whole project, in reverse order
   pm-native stop api                one process, or all instances of a pool
   pm-native stop api@3              one instance
+
 \b
 What was stopped starts again at the next boot, or with the next apply that changes it.
 Exit code 4: a unit failed.
+
 \b
 The same without pm-native: systemctl stop shop.target, systemctl stop shop-api@1.service"""
 )

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from tests.cli.shop import CONFIG, Ran, Shop
+from tests.cli.shop import CONFIG, Ran
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.cli.shop import Shop
 
 FILES = [
     "pm-native-manifest.json",
@@ -21,16 +21,6 @@ FILES = [
     "shop.target",
 ]
 BROKEN = '[project]\nname = "shop"\n\n[process.web]\ncomand = "true"\n'
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shop:
-    monkeypatch.chdir(tmp_path)
-    for name in ("NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    shop = Shop(tmp_path, capsys)
-    shop.write(CONFIG)
-    return shop
 
 
 def test_first_run_writes_all_files(shop: Shop) -> None:
