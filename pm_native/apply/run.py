@@ -17,7 +17,7 @@ from pm_native.plan.model import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from pm_native.apply.failures import UnitFailure
     from pm_native.bus.manager import Manager
@@ -72,7 +72,6 @@ class RunOptions:
     settle_sec: float = SETTLE_SEC
     allow_missing: bool = False
     stop: asyncio.Event | None = None
-    read_journal: Callable[[str], tuple[str, ...]] | None = None
 
 
 class Runner:
@@ -237,7 +236,7 @@ class Runner:
                 manager=manager,
                 bundle=self.plan.bundle or (self.installed.bundle if self.installed else None),
                 scope=self.layout.scope,
-                read_journal=self.options.read_journal or journal_of(self.layout.scope),
+                read_journal=journal_of(self.layout.scope),
                 failures=self.outcome.failures,
             )
         return self._report

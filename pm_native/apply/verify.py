@@ -99,8 +99,9 @@ def _complaints(bundle: Bundle, folder: str, lines: Iterable[str]) -> Iterator[D
         shown = f"{name}, line {number}" if in_file else name
         yield Diagnostic(
             span=_span(places.get(name, "")),
-            message=f"systemd says of {shown}: {text}",
+            message=f"{shown}: {text}",
             code="systemd-verify",
+            hint="so says systemd of what the config becomes; nothing was changed",
         )
 
 

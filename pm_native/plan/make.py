@@ -77,7 +77,7 @@ class _Planner:
                 user = self.wanted is not None and self.wanted.scope is Scope.USER
                 hint = f"systemctl {'--user ' if user else ''}unmask {name}"
                 self.drift.append(Drift(name, "is masked: left alone", hint))
-            elif text != item.text:
+            elif text is None or not _is_same(item, text):
                 yield self._write(name, item, text)
 
     def _write(self, name: str, item: BundleFile, text: str | None) -> Step:
@@ -88,7 +88,7 @@ class _Planner:
             return Step(Action.WRITE, name, "its variables have changed", item.kind)
         changes = changed_directives(text, item.text)
         names = list(dict.fromkeys(f"{change.directive.partition('.')[2]}=" for change in changes))
-        reason = f"{', '.join(names)} changed" if names else "only its comments changed"
+        reason = f"{', '.join(names)} changed" if names else "[Install] or its layout changed"
         return Step(Action.WRITE, name, reason, item.kind, changes)
 
     def _deletes(self) -> Iterator[Step]:
@@ -129,3 +129,17 @@ class _Planner:
         for item in self.wanted.directories if self.wanted else ():
             if item.path not in self.snapshot.directories:
                 yield Step(Action.MAKE_DIRECTORY, item.path, "log files go there")
+
+
+def _is_same(item: BundleFile, text: str) -> bool:
+    """Whether the file says the same. A header that names another line of the config is no reason to write it."""
+    if text == item.text:
+        return True
+    return item.kind is FileKind.UNIT and _body(text) == _body(item.text)
+
+
+def _body(text: str) -> str:
+    """The unit file below its header comment."""
+    while text.startswith("#"):
+        text = text.partition("\n")[2]
+    return text

@@ -22,13 +22,13 @@ def write_atomic(path: Path, data: bytes, mode: int) -> None:
     try:
         _write_synced(scratch, data, mode)
         scratch.rename(path)
+        sync_directory(path.parent)
     except OSError as error:
         scratch.unlink(missing_ok=True)
         raise type(error)(error.errno, error.strerror, str(path)) from error
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
 
 
 def _write_synced(path: Path, data: bytes, mode: int) -> None:

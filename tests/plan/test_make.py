@@ -78,9 +78,14 @@ def test_change_that_a_reload_takes_up_restarts_nothing() -> None:
     assert steps(plan) == ["write shop-web.service: RestartSec= changed", RELOAD]
 
 
-def test_changed_header_is_written_and_restarts_nothing() -> None:
+def test_header_that_names_another_line_of_the_config_is_no_change() -> None:
     plan = make_plan(one(service_text().replace("a header", "line 12")), after_apply(one()))
-    assert steps(plan) == ["write shop-web.service: only its comments changed", RELOAD]
+    assert (steps(plan), plan.unchanged) == ([], 2)
+
+
+def test_changed_install_section_is_written_and_restarts_nothing() -> None:
+    plan = make_plan(one(service_text(service="[Install]\nWantedBy=x.target\n")), after_apply(one()))
+    assert steps(plan) == ["write shop-web.service: [Install] or its layout changed", RELOAD]
 
 
 def test_changed_timer_and_slice_need_no_job() -> None:
