@@ -48,7 +48,8 @@ class CaseEnvironment(EnvironmentFileReader):
 
     def _read_file(self, text: str, span: Span) -> dict[str, Variable]:
         optional = "-" if text.startswith("-") else ""
-        inside = PurePosixPath(text.removeprefix("-")).relative_to(HOME)
+        path = PurePosixPath(text.removeprefix("-"))
+        inside = path.relative_to(HOME) if path.is_relative_to(HOME) else path.name
         return super()._read_file(f"{optional}{CASES / 'env' / inside}", span)
 
 
