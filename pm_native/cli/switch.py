@@ -39,6 +39,7 @@ class Wanted:
 
 def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, root: Path | None) -> Wanted:
     """The bundle of `-f FILE`, compiled now; else the generated set, unless its source has changed since."""
+    layout_of(scope, root)  # a root that is not there is told first: all programs would be missing below it
     problems = Diagnostics(strict=source.strict)
     if source.file is not None:
         if generated is not None:

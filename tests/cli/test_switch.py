@@ -1,0 +1,327 @@
+"""`pm-native plan`, `apply` and `remove`: what they say and which exit code, offline and with a fake systemd."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from pm_native.bus.fake import Behaviour
+from pm_native.bus.manager import BusLostError
+from tests.apply.hosts import DiskManager
+from tests.cli.switch_host import CONFIG, SwitchHost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.bus.manager import JobHandle as Handle
+    from pm_native.bus.manager import JobMode, JobType
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> SwitchHost:
+    return SwitchHost(tmp_path, monkeypatch, capsys)
+
+
+APPLY = "apply --user -f pm-native.toml --settle 0"
+PLAN = "plan --user -f pm-native.toml"
+FIRST_PLAN = """\
++ shop-web.env  new
++ shop-api.target  new
++ shop-api@.service  new
++ shop-web.service  new
++ shop.slice  new
++ shop.target  new
++ enable default.target.wants/shop.target  starts at boot
+"""
+FIRST_JOBS = """\
+⟳ reload unit files  unit files have changed
+▶ start shop-web.service  new
+▶ start shop-api@1.service  new
+▶ start shop-api@2.service  new
+▶ start shop-api.target  new
+▶ start shop.target  new
+"""
+
+
+def test_plan_of_a_new_project_is_told_step_by_step_and_changes_nothing(host: SwitchHost) -> None:
+    said = host(PLAN)
+    assert said.out == f"{FIRST_PLAN}{FIRST_JOBS}shop: 6 to add, 5 to start, 0 unchanged\n"
+    assert (said.code, said.err, host.manager.calls) == (2, "", [])
+    assert not (host.home / ".config").exists()
+
+
+def test_apply_runs_that_plan_and_says_how_to_go_on(host: SwitchHost) -> None:
+    said = host(APPLY)
+    assert said.out == "shop: done, 13 steps\n"
+    lines = [line.rpartition("  ")[0] if line.startswith("✓") else line for line in said.err.splitlines()]
+    assert lines == [
+        *f"{FIRST_PLAN}{FIRST_JOBS}".splitlines(),
+        "shop: 6 to add, 5 to start, 0 unchanged",
+        "wrote 7 files, reloaded the manager",
+        "✓ start shop-web.service",
+        "✓ start shop-api@1.service",
+        "✓ start shop-api@2.service",
+        "✓ start shop-api.target",
+        "✓ start shop.target",
+        "from here on: systemctl --user status shop.target, journalctl --user -u UNIT",
+    ]
+    assert said.code == 0
+
+
+def test_second_apply_and_plan_have_nothing_to_do(host: SwitchHost) -> None:
+    host(APPLY)
+    said = host(APPLY)
+    assert (said.code, said.out, said.err) == (0, "shop: nothing to do, 6 files unchanged\n", "")
+    assert host.manager.calls == []
+    said = host(PLAN)
+    assert (said.code, said.out, said.err) == (0, "shop: nothing to do, 6 files unchanged\n", "")
+
+
+def test_change_is_told_with_old_and_new_value(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(CONFIG.replace("sleep 2000", "sleep 3000").replace("instances = 2", "instances = 3"))
+    assert host(PLAN).out == (
+        "~ shop-api.target  Wants= changed\n"
+        "    Wants: shop-api@1.service, shop-api@2.service"
+        " -> shop-api@1.service, shop-api@2.service, shop-api@3.service\n"
+        "~ shop-api@.service  ExecStart= changed\n"
+        "    ExecStart: :/bin/sleep 2000 -> :/bin/sleep 3000\n"
+        "⟳ reload unit files  unit files have changed\n"
+        "↻ restart shop-api@1.service  ExecStart= changed\n"
+        "↻ restart shop-api@2.service  ExecStart= changed\n"
+        "▶ start shop-api@3.service  new\n"
+        "shop: 2 to change, 1 to start, 2 to restart, 4 unchanged\n"
+    )
+
+
+def test_secrets_are_in_no_word_of_a_plan(host: SwitchHost) -> None:
+    host(APPLY)
+    (host.home / "shop.env").write_text('KEY="even more secret"\n')
+    for line in (PLAN, f"{PLAN} --json", APPLY):
+        said = host(line)
+        assert "secret" not in said.out + said.err
+    assert host.manager.calls == ["restart shop-web.service"]
+
+
+def test_drift_is_told_and_left_alone(host: SwitchHost) -> None:
+    host(APPLY)
+    unit = host.manager.units["shop-web.service"]
+    unit.active_state, unit.sub_state = "inactive", "dead"
+    said = host(APPLY)
+    assert said.code == 0
+    assert said.out == (
+        "! shop-web.service was stopped by hand: left stopped (systemctl --user start shop-web.service)\n"
+        "shop: nothing to do, 6 files unchanged\n"
+    )
+
+
+def test_failed_unit_is_reported_whole_with_exit_code_4(host: SwitchHost) -> None:
+    host.manager.behaviours = {"shop-web.service": Behaviour.FAILS}
+    said = host(APPLY)
+    assert said.code == 4
+    assert said.out == (
+        "shop-web.service: its job failed because the control process exited with error code\n"
+        "  made by pm-native.toml:5 (process web)\n"
+        "  more: journalctl --user -u shop-web.service\n"
+        "shop: 1 unit failed\n"
+    )
+    words = "its job failed because the control process exited with error code"
+    assert [line.rpartition("  ")[0] for line in said.err.splitlines() if line.startswith("✗")] == [
+        "✗ start shop-web.service: its job failed"
+    ]
+    assert words not in said.err
+    assert "from here on" not in said.err
+
+
+MANY = CONFIG.replace("instances = 2", "instances = 250")
+
+
+def test_hundreds_of_steps_failures_and_drifts_fill_no_screen(host: SwitchHost) -> None:
+    host.config(MANY)
+    said = host(PLAN)
+    lines = said.out.splitlines()
+    assert len(lines) == 202
+    assert lines[-2:] == [
+        "  and 61 more steps (--json has them all)",
+        "shop: 6 to add, 253 to start, 0 unchanged",
+    ]
+    names = [f"shop-api@{number}.service" for number in range(1, 251)]
+    host.manager.behaviours = dict.fromkeys(names, Behaviour.FAILS)
+    said = host(APPLY)
+    some = ", ".join(names[20:25])
+    assert said.out.splitlines()[-2:] == [
+        f"and 230 more: {some}, ... (--json has them all)",
+        "shop: 250 units failed",
+    ]
+    assert len(said.out.splitlines()) == 20 * 3 + 2
+    assert sum(line.startswith("✗") for line in said.err.splitlines()) == 20
+    for name in names:
+        unit = host.manager.units[name]
+        unit.active_state, unit.sub_state = "inactive", "dead"
+    installed = host(f"{APPLY} --json")
+    assert installed.code == 4  # they are owed their start, and fail again
+    for name in names:
+        unit = host.manager.units[name]
+        unit.behaviour = Behaviour.RUNS
+    assert host(APPLY).err.splitlines()[-4:-1] == [
+        "100 of 250 jobs done",
+        "200 of 250 jobs done",
+        "250 of 250 jobs done",
+    ]
+    for name in names:
+        unit = host.manager.units[name]
+        unit.active_state, unit.sub_state = "inactive", "dead"
+    lines = host(PLAN).out.splitlines()
+    assert lines[-2:] == ["! and 230 more (--json has them all)", "shop: nothing to do, 6 files unchanged"]
+    assert len(lines) == 22
+
+
+def test_envelope_of_a_plan(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(CONFIG.replace("sleep 1000", "sleep 1001"))
+    unit = host.manager.units["shop-api@2.service"]
+    unit.active_state, unit.sub_state = "inactive", "dead"
+    said = host(f"{PLAN} --json")
+    assert said.err == ""
+    assert json.loads(said.out) == {
+        "version": 1,
+        "command": "plan",
+        "exit_code": 2,
+        "data": {
+            "project": "shop",
+            "steps": [
+                {
+                    "action": "write",
+                    "subject": "shop-web.service",
+                    "reason": "ExecStart= changed",
+                    "new": False,
+                    "changes": [
+                        {
+                            "directive": "Service.ExecStart",
+                            "old": ":/bin/sleep 1000",
+                            "new": ":/bin/sleep 1001",
+                        }
+                    ],
+                },
+                {
+                    "action": "reload-manager",
+                    "subject": "systemd",
+                    "reason": "unit files have changed",
+                    "new": False,
+                    "changes": [],
+                },
+                {
+                    "action": "restart",
+                    "subject": "shop-web.service",
+                    "reason": "ExecStart= changed",
+                    "new": False,
+                    "changes": [],
+                },
+            ],
+            "drift": [
+                {
+                    "subject": "shop-api@2.service",
+                    "what": "was stopped by hand: left stopped",
+                    "hint": "systemctl --user start shop-api@2.service",
+                }
+            ],
+            "unchanged": 5,
+        },
+        "diagnostics": [],
+        "error": None,
+    }
+
+
+def test_envelope_of_an_apply(host: SwitchHost) -> None:
+    host(APPLY)
+    host.manager.units["shop-web.service"].behaviour = Behaviour.FAILS
+    host.manager.behaviours = {"shop-web.service": Behaviour.FAILS}
+    host.config(CONFIG.replace("sleep 1000", "sleep 1001"))
+    said = host(f"{APPLY} --json")
+    envelope = json.loads(said.out)
+    assert said.err == ""
+    assert [step["action"] for step in envelope["data"].pop("steps")] == [
+        "write",
+        "reload-manager",
+        "restart",
+    ]
+    assert envelope == {
+        "version": 1,
+        "command": "apply",
+        "exit_code": 4,
+        "data": {
+            "project": "shop",
+            "drift": [],
+            "unchanged": 5,
+            "done": 2,
+            "failures": [
+                {
+                    "unit": "shop-web.service",
+                    "words": "its job failed because the control process exited with error code",
+                    "result": "exit-code",
+                    "exit": "",
+                    "process": "web",
+                    "where": "pm-native.toml:5",
+                    "journal": [],
+                }
+            ],
+            "interrupted": False,
+            "queued": [],
+            "not_sent": [],
+        },
+        "diagnostics": [],
+        "error": None,
+    }
+
+
+def test_lost_bus_is_told_with_a_way_out(host: SwitchHost) -> None:
+    host.manager.refuse["start shop-api@1.service"] = BusLostError(
+        "the connection to the bus is gone", hint="apply again"
+    )
+    said = host(APPLY)
+    assert (said.code, said.out) == (69, "")
+    assert said.err.endswith("error: the connection to the bus is gone\n  hint: apply again\n")
+    host.manager.refuse.clear()
+    assert host(APPLY).code == 0
+
+
+def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.config(CONFIG.replace("instances = 2", "instances = 40"))
+    host.manager.behaviours = {f"shop-api@{number}.service": Behaviour.HANGS for number in range(1, 41)}
+    submit = DiskManager.submit
+
+    async def press(self: DiskManager, job: JobType, unit: str, mode: JobMode) -> Handle:
+        handle = await submit(self, job, unit, mode)
+        if unit == "shop-api@31.service":
+            os.kill(os.getpid(), signal.SIGINT)
+        return handle
+
+    monkeypatch.setattr(DiskManager, "submit", press)
+    said = host(APPLY)
+    assert said.code == 130
+    some = [
+        ", ".join(f"shop-api@{number}.service" for number in range(first, first + 5)) for first in (1, 32)
+    ]
+    assert said.out == (
+        f"shop: interrupted, 31 queued in systemd go on ({some[0]}, ...), 11 not asked for ({some[1]}, ...)\n"
+    )
+    assert "stopping: nothing more is asked of systemd (again to stop at once)\n" in said.err
+    assert said.err.endswith("\nthe next apply goes on from here\n")
+    monkeypatch.setattr(DiskManager, "submit", submit)
+    for name in host.manager.queued:
+        host.manager.finish(name, "done")
+    for unit in host.manager.units.values():
+        unit.behaviour = Behaviour.RUNS
+    assert host(APPLY).code == 0
+    assert host.manager.calls == [
+        *(f"start shop-api@{number}.service" for number in range(32, 41)),
+        "start shop-api.target",
+        "start shop.target",
+    ]
+    assert host(PLAN).out == "shop: nothing to do, 6 files unchanged\n"
