@@ -7,9 +7,7 @@ import re
 # What systemd takes in a unit name, less ":" and "\" which only escaping needs, and "@" which marks an instance.
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 NAME_MAX = 100  # the longest unit name is 255, and shop-NAME@INSTANCE.service must fit
-NAME_RULE = (
-    f'a name is up to {NAME_MAX} letters (a to z), digits, "_", "." and "-", and begins with a letter or digit'
-)
+NAME_RULE = f'a name is up to {NAME_MAX} letters (a to z), digits, "_", "." and "-", and begins with a letter or digit'
 _NAME = re.compile(NAME_PATTERN)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
