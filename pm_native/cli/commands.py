@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Set by the completion scripts: click's name for it.
+COMPLETION_VARIABLE = "_PM_NATIVE_COMPLETE"
+
 # Each command with its line of help; its module is pm_native.cli.NAME, imported when it runs.
 COMMANDS = {
     "init": "Write a commented pm-native.toml to start from.",

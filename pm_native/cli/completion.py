@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from pm_native.cli.commands import COMPLETION_VARIABLE
+
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -19,7 +21,7 @@ def completion(*, shell: str) -> int:
     """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this command only
 
-    from pm_native.cli.main import COMPLETION_VARIABLE, cli  # noqa: PLC0415 - main imports the commands
+    from pm_native.cli.main import cli  # noqa: PLC0415 - main imports the commands
 
     found = get_completion_class(shell)
     if found is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+from pm_native.cli.commands import COMPLETION_VARIABLE, HELP
 
 
 def main() -> None:
     """Run the command line of this process, and exit with its code."""
-    if sys.argv[1:] in ([], ["--help"], ["-h"]):
-        from pm_native.cli.commands import HELP  # noqa: PLC0415 - either this or click
-
+    # Completion asks through the environment, and runs the bare command.
+    if sys.argv[1:] in ([], ["--help"], ["-h"]) and COMPLETION_VARIABLE not in os.environ:
         sys.stdout.write(HELP)
         return
     from pm_native.cli.main import run_process  # noqa: PLC0415 - either this or the help

@@ -7,14 +7,12 @@ import sys
 
 import click
 
-from pm_native.cli.commands import COMMANDS, HELP
+from pm_native.cli.commands import COMMANDS, COMPLETION_VARIABLE, HELP
 from pm_native.errors import ExitCode, PmNativeError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-COMPLETION_VARIABLE = "_PM_NATIVE_COMPLETE"
 
 
 class LazyGroup(click.Group):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +126,30 @@ def test_completion_scripts_are_of_their_shell(shop: Shop, shell: str, check: st
         pytest.skip(f"there is no {shell} to ask")
     checked = subprocess.run([shell, check], input=ran.out, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("pm-native gen", ["plain,generate"]),
+        ("pm-native generate --out", ["plain,--output"]),
+        ("pm-native completion f", ["plain,fish"]),
+        ("pm-native frob", []),
+    ],
+)
+def test_completion_is_answered(words: str, answer: list[str]) -> None:
+    """The shell runs the bare command and asks through the environment."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pm_native"],
+        cwd=Path(__file__).parent.parent.parent,
+        env={
+            "_PM_NATIVE_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+            "PATH": "/usr/bin:/bin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout.split(), run.stderr) == (0, answer, "")
