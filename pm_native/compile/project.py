@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 MADE_BY = "Made by pm-native"
 DO_NOT_EDIT = "Do not edit: change the source and apply it again, or add a drop-in (systemctl edit)."
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 BOOT_TARGETS = {Scope.SYSTEM: "multi-user.target", Scope.USER: "default.target"}
 
 
@@ -128,12 +130,7 @@ class Compiler:
         )
 
     def _about(self, text: str) -> list[Setting]:
-        return [
-            Setting(d.DESCRIPTION, (text,), why="made from the names"),
-            Setting(
-                d.SOURCE_PATH, (plain_path(self.project.source_path),), why="the config that made this unit"
-            ),
-        ]
+        return [Setting(d.DESCRIPTION, (text,), why="made from the names")]
 
     def compile_process(self, process: Process) -> CompiledProcess:
         """The service or template of one process, and the units around it."""
@@ -294,9 +291,18 @@ def render_compiled(project: Project, unit: CompiledUnit, problems: Diagnostics)
         _report_unrepresentable(unit, problems)
         return None
     digest = sha256(body.encode()).hexdigest()
-    source = unit.span.where.rpartition("/")[2] or project.source_path.rpartition("/")[2]
-    header = f"# {MADE_BY}: project={project.name} source={source} sha256={digest}\n# {DO_NOT_EDIT}\n"
-    return bundle_file(FileKind.UNIT, str(unit.name), header + body)
+    return bundle_file(FileKind.UNIT, str(unit.name), _header(project, unit, digest) + body)
+
+
+def _header(project: Project, unit: CompiledUnit, digest: str) -> str:
+    """Two lines of comment: whose it is, the line that asked for it, the hash of what follows.
+
+    No SourcePath=: systemd would call each edit of the config a change of the unit, on every command, until the
+    manager is reloaded, which would not take the edit up.
+    """
+    line = f":{unit.span.line}" if unit.span.line else ""
+    source = _CONTROL.sub("?", f"{project.source_path}{line}")
+    return f"# {MADE_BY}: project={project.name} source={source} sha256={digest}\n# {DO_NOT_EDIT}\n"
 
 
 def _report_unrepresentable(unit: CompiledUnit, problems: Diagnostics) -> None:

@@ -47,7 +47,6 @@ def unit_settings(project: Project, process: Process, units: Mapping[str, str]) 
     yield Setting(
         d.DESCRIPTION, description(project, process), origin=process.origin("description"), why=why
     )
-    yield Setting(d.SOURCE_PATH, (plain_path(project.source_path),), why="the config that made this unit")
     owner = main_unit(project, process) if process.is_pool else project_target(project)
     yield Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}")
     yield from dependency_settings(process, units)

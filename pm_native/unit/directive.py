@@ -38,7 +38,6 @@ def _service(name: str, escape: Escape = Escape.TEXT, since: int = 1) -> Directi
 
 DESCRIPTION = _unit("Description", Escape.TEXT)
 DOCUMENTATION = _unit("Documentation", Escape.RAW)
-SOURCE_PATH = _unit("SourcePath", Escape.TEXT)
 WANTS = _unit("Wants")
 REQUIRES = _unit("Requires")
 PART_OF = _unit("PartOf")
