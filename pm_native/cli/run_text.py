@@ -71,7 +71,7 @@ async def run_switch(
         },
         exit_code=_exit_code(outcome),
         diagnostics=diagnostics if shown.as_json else (),
-        hints=_hints(command, switch, outcome),
+        hints=_hints(command, switch, outcome, is_offline=manager is None),
     )
 
 
@@ -150,13 +150,13 @@ def _failure_data(failure: UnitFailure) -> dict[str, object]:
     }
 
 
-def _hints(command: str, switch: Switch, outcome: Outcome) -> tuple[str, ...]:
+def _hints(command: str, switch: Switch, outcome: Outcome, *, is_offline: bool) -> tuple[str, ...]:
     if outcome.is_interrupted:
         return (f"the next {command} goes on from here",)
     if command == "remove" or outcome.failures or switch.plan.is_empty:
         return ()
     option = "--user " if switch.layout.scope == "user" else ""
-    if str(switch.layout.root) != "/":
+    if is_offline:
         return (f"files only: systemd below {switch.layout.root} takes them up when it starts",)
     return (
         f"from here on: systemctl {option}status {switch.plan.project}.target, journalctl {option}-u UNIT",

@@ -1,0 +1,129 @@
+"""A project on a machine: its folder, its config, the switch to it, and what runs of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import count
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from subprocess import CompletedProcess
+
+    from tests.machine.harness import Machine
+
+SETTLE = "0.6"
+NUMBERS = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A project called `name` in /srv/`name`; with `user`, of that user's own manager, in its home."""
+
+    machine: Machine
+    name: str
+    user: str | None = None
+
+    @property
+    def folder(self) -> str:
+        return f"/home/{self.user}/{self.name}" if self.user else f"/srv/{self.name}"
+
+    @property
+    def units(self) -> str:
+        return f"/home/{self.user}/.config/systemd/user" if self.user else "/etc/systemd/system"
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the project."""
+        self.machine.write(f"{self.folder}/{name}", text, mode=mode)
+
+    def config(self, text: str) -> None:
+        """Write the processes of the native config."""
+        head = f'[project]\nname = "{self.name}"\n'
+        self.write("pm-native.toml", head + text)
+
+    def pm_native(self, *words: str, code: int = 0) -> CompletedProcess[str]:
+        """Run pm-native in the folder of the project, and hold it to an exit code."""
+        scope = ["--user"] if self.user else []
+        done = self.machine.pm_native(*words, *scope, check=False, user=self.user, cwd=self.folder)
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def apply(self, *words: str, code: int = 0) -> CompletedProcess[str]:
+        """Apply the config of the folder."""
+        source = () if "-f" in words or "--from" in words else ("-f", "pm-native.toml")
+        return self.pm_native("apply", "--settle", SETTLE, *source, *words, code=code)
+
+    def applied(self, *words: str, code: int = 0) -> Applied:
+        """Apply the config of the folder, and give what the envelope says."""
+        data = json.loads(self.apply("--json", *words, code=code).stdout)["data"]
+        return Applied(
+            steps=[f"{step['action']} {step['subject']}" for step in data["steps"]],
+            drift=[f"{item['subject']} {item['what']}" for item in data["drift"]],
+            failures={item["unit"]: item for item in data["failures"]},
+        )
+
+    def remove(self) -> None:
+        """Take the project away, if it is there."""
+        scope = ["--user"] if self.user else []
+        self.machine.pm_native("remove", self.name, *scope, check=False, user=self.user, cwd="/")
+
+    def runs(self) -> dict[str, str]:
+        """Each unit of the project that runs, with the id of its run."""
+        shown = self.machine.systemctl(
+            "show", "--property=Id,ActiveState,InvocationID", f"{self.name}*", user=self.user
+        ).stdout
+        found = {}
+        for block in shown.split("\n\n"):
+            values = dict(line.split("=", 1) for line in block.splitlines())
+            if values.get("ActiveState") in {"active", "activating"}:
+                found[values["Id"]] = values["InvocationID"]
+        return found
+
+    def environment(self, unit: str) -> dict[str, str]:
+        """The environment of the main process of a unit, as the kernel has it."""
+        pid = self.machine.show(unit, "MainPID", user=self.user)["MainPID"]
+        lines = self.machine.read(f"/proc/{pid}/environ").split("\0")
+        return dict(line.split("=", 1) for line in lines if line)
+
+    def files(self) -> dict[str, int]:
+        """Every file and link that apply made, with the time of its last change in nanoseconds."""
+        home = f"/home/{self.user}" if self.user else None
+        places = (
+            [f"{home}/.config", f"{home}/.local/state", "/run/user"]
+            if home
+            else [
+                "/etc/systemd",
+                "/etc/pm-native",
+                "/var/lib/pm-native",
+                "/run/systemd/transient",
+                "/run/systemd/system",
+            ]
+        )
+        words = ["find", *places, "(", "-name", f"*{self.name}*", "-o", "-path", f"*/{self.name}/*", ")"]
+        lines = self.machine.run([*words, "-printf", "%p %T@\\n"], check=False).stdout.splitlines()
+        return {
+            path: int(stamp.replace(".", "")) for path, _, stamp in (line.rpartition(" ") for line in lines)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply did."""
+
+    steps: list[str]
+    drift: list[str]
+    failures: dict[str, dict[str, object]]
+
+
+def new_site(machine: Machine) -> Iterator[Site]:
+    """A site of a name that no other has; its project goes with the test."""
+    made = Site(machine, f"site{next(NUMBERS)}")
+    machine.run(["mkdir", "-p", made.folder])
+    yield made
+    made.remove()
+
+
+def processes(machine: Machine, words: str) -> list[str]:
+    """The processes whose command line has these words."""
+    return machine.run(["pgrep", "-f", "--", words], check=False).stdout.split()

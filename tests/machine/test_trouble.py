@@ -1,0 +1,196 @@
+"""What goes wrong on a real systemd: told so that it can be mended, refused in time, finished by the next apply."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.machine.sites import new_site, processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.machine.harness import Machine
+    from tests.machine.sites import Site
+
+
+@pytest.fixture
+def site(machine: Machine) -> Iterator[Site]:
+    yield from new_site(machine)
+
+
+BROKEN = """
+[process.gone]
+command = "/srv/{name}/gone"
+restart = {{ policy = "no" }}
+
+[process.once]
+command = ["sh", "-c", "echo I cannot begin >&2; exit 3"]
+restart = {{ policy = "no" }}
+
+[process.later]
+command = ["sh", "-c", "echo I begin; sleep 0.3; exit 1"]
+restart = {{ policy = "always", delay = "200ms", limit = 100 }}
+
+[process.stranger]
+command = "/bin/sleep infinity"
+user = "nobody-of-that-name"
+restart = {{ policy = "no" }}
+
+[process.silent]
+command = "/bin/sleep infinity"
+notify = true
+start_timeout = "500ms"
+restart = {{ policy = "no" }}
+
+[process.fine]
+command = "/bin/sleep infinity"
+"""
+
+
+def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Site) -> None:
+    site.config(BROKEN.format(name=site.name))
+    text = site.machine.read(f"{site.folder}/pm-native.toml").splitlines()
+    failures = site.applied("--allow-missing", code=4).failures
+    shown = {
+        str(item["process"]): (item["words"], item["result"], item["exit"], item["where"])
+        for item in failures.values()
+    }
+    where = {name: f"pm-native.toml:{text.index(f'[process.{name}]') + 1}" for name in shown}
+    later, once = shown.pop("later"), shown.pop("once")
+    assert shown == {
+        "gone": (
+            "its job failed because the control process exited with error code",
+            "exit-code",
+            "exit status 203/EXEC: the program cannot be executed",
+            where["gone"],
+        ),
+        "stranger": (
+            "its job failed because the control process exited with error code",
+            "exit-code",
+            "exit status 217/USER: the user does not exist or cannot be taken",
+            where["stranger"],
+        ),
+        "silent": (
+            "its job failed because a timeout was exceeded",
+            "timeout",
+            "killed by SIGTERM",
+            where["silent"],
+        ),
+    }
+    assert later[0] in {
+        "it ended and waits for its next restart",
+        "it was restarted once within 0.6 s of its start",
+        "it was restarted 2 times within 0.6 s of its start",
+    }
+    assert once[1:] == ("exit-code", "exit status 3", where["once"])
+    assert once[0] in {  # by whether systemd sees its end before or after it calls the start done
+        "it ended within 0.6 s of its start",
+        "its job failed because the control process exited with error code",
+    }
+    journal = failures[f"{site.name}-once.service"]["journal"]
+    assert isinstance(journal, list)
+    assert "I cannot begin" in journal
+    assert f"{site.name}-once.service: Failed with result 'exit-code'." in journal
+    assert f"{site.name}-fine.service" in site.runs()
+    said = site.apply("--allow-missing", code=4)
+    assert "  exit status 203/EXEC: the program cannot be executed\n" in said.stdout
+
+
+def test_missing_program_is_refused_before_anything_is_touched(site: Site) -> None:
+    site.write("tool", "#!/bin/sh\nexec sleep infinity\n", 0o755)
+    site.config('[process.web]\ncommand = "./tool"\n')
+    site.pm_native("generate")
+    site.machine.run(["rm", f"{site.folder}/tool"])
+    said = site.pm_native("apply", code=78)
+    path = f"{site.folder}/tool"
+    assert (
+        f"pm-native.toml:3:1: error: {site.name}-web.service: Command {path} is not executable"
+        in said.stderr
+    )
+    assert (site.files(), site.runs()) == ({}, {})
+
+
+def test_value_that_systemd_would_ignore_is_refused_at_its_config_line(site: Site) -> None:
+    site.config(
+        '[process.web]\ncommand = "/bin/sleep infinity"\n[process.web.systemd.Service]\nLimitCORE = "lots"\n'
+        '[process.ok]\ncommand = "/bin/sleep infinity"\n'
+    )
+    envelope = json.loads(site.apply("--json", code=78).stdout)
+    (item,) = envelope["diagnostics"]
+    assert (item["file"], item["line"], item["code"]) == ("pm-native.toml", 3, "systemd-verify")
+    assert item["message"].startswith(f"{site.name}-web.service, line ")
+    assert "lots" in item["message"]
+    assert (site.files(), site.runs()) == ({}, {})
+
+
+def test_stopped_disabled_and_masked_by_hand_stay_so_and_are_told(site: Site) -> None:
+    machine, name = site.machine, site.name
+    site.config("".join(f'[process.{one}]\ncommand = "/bin/sleep infinity"\n' for one in ("a", "b")))
+    site.apply()
+    machine.systemctl("stop", f"{name}-a.service")
+    machine.systemctl("disable", f"{name}.target")
+    machine.run(["ln", "-sf", "/dev/null", f"/etc/systemd/system/{name}-b.service"])
+    machine.systemctl("daemon-reload")
+    done = site.applied()
+    assert done.steps == []
+    assert set(done.drift) == {
+        f"{name}-a.service was stopped by hand: left stopped",
+        f"{name}.target was disabled by hand",
+        f"{name}-b.service is masked: left alone",
+    }
+    assert str(machine.path("/etc/systemd/system").joinpath(f"{name}-b.service").readlink()) == "/dev/null"
+    machine.run(["rm", f"/etc/systemd/system/{name}-b.service"])
+
+
+def test_unit_that_hit_its_start_limit_starts_again_with_its_mended_config(site: Site) -> None:
+    bad = '[process.web]\ncommand = ["sh", "-c", "{}"]\nrestart = {{ policy = "always", delay = "10ms", limit = 3 }}\n'
+    site.config(bad.format("exit 1"))
+    site.apply(code=4)
+    unit = f"{site.name}-web.service"
+    site.machine.wait_until(unit, ActiveState="failed")
+    site.config(bad.format("exec sleep infinity"))
+    assert site.applied().steps[-2:] == [f"reset-failed {unit}", f"start {unit}"]
+    assert site.machine.show(unit, "SubState") == {"SubState": "running"}
+
+
+SLOW = """
+[process.fast]
+command = "/bin/sleep infinity"
+
+[process.slow]
+command = ["sh", "-c", "sleep {seconds}; systemd-notify --ready; exec sleep infinity"]
+notify = true
+
+[process.last]
+command = "/bin/sleep infinity"
+depends_on = {{ slow = "started" }}
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal.Signals) -> None:
+    machine, name = site.machine, site.name
+    site.config(SLOW.format(seconds=3))
+    words: list[str | Path] = [machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
+    with subprocess.Popen(
+        machine.command(words, cwd=site.folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        machine.wait_until(f"{name}-slow.service", ActiveState="activating")
+        pid = processes(machine, "pm_native apply")[0]
+        machine.run(["kill", f"-{how.value}", pid])
+        out, err = run.communicate(timeout=20)
+    if how is signal.SIGINT:
+        assert run.returncode == 130
+        assert f"{name}: interrupted, " in out
+        assert f"{name}-slow.service" in out
+        assert err.endswith("the next apply goes on from here\n")
+    machine.wait_until(f"{name}-slow.service", ActiveState="active")
+    site.apply()
+    assert {f"{name}-{one}.service" for one in ("fast", "slow", "last")} <= site.runs().keys()
+    assert site.applied().steps == []
