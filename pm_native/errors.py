@@ -48,13 +48,14 @@ class Severity(StrEnum):
 
 
 class Source:
-    """A text that the user wrote, under the name by which the user knows it."""
+    """A text that the user wrote, under the name by which the user knows it. No line of a secret one is shown."""
 
-    __slots__ = ("_lines", "name", "text")
+    __slots__ = ("_lines", "is_secret", "name", "text")
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, *, is_secret: bool = False) -> None:
         self.name = name
         self.text = text
+        self.is_secret = is_secret
         self._lines: list[str] | None = None
 
     def line(self, number: int) -> str:

@@ -11,7 +11,7 @@ from pm_native.apply.failures import FailureReport, journal_of
 from pm_native.apply.verify import verify_units
 from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType, NoSuchUnitError
 from pm_native.bus.scheduler import JobSpec, JobStage, run_jobs
-from pm_native.compile.bundle import FileKind, Installed
+from pm_native.compile.bundle import FileKind, Installed, recorded
 from pm_native.errors import AccessError, UnavailableError
 from pm_native.plan.model import Action
 
@@ -156,7 +156,7 @@ class Runner:
 
     def _record_metadata(self, bundle: Bundle, installed: Installed) -> None:
         """Keep the record true where a bundle differs only in what needs no step: its sources, for one."""
-        wanted = replace(installed, bundle=without_texts(bundle))
+        wanted = replace(installed, bundle=recorded(bundle))
         if installed != wanted:
             self.store.save(wanted)
 
@@ -287,11 +287,6 @@ async def _restart_counts(manager: Manager, names: list[str]) -> dict[str, int]:
 
 def _goes_on(job: JobOutcome) -> bool:
     return job.stage is JobStage.LEFT and job.job_id != 0
-
-
-def without_texts(bundle: Bundle) -> Bundle:
-    """The bundle as a record gives it back."""
-    return replace(bundle, files=tuple(replace(item, text="") for item in bundle.files))
 
 
 def _union(old: Bundle, new: Bundle | None) -> Bundle:

@@ -39,9 +39,16 @@ async def take_snapshot(
     files = {item.name: item for bundle in reversed(bundles) for item in bundle.files}
     masked = {name for name, item in files.items() if _is_mask(file_path(layout, project, item.kind, name))}
     files = {name: item for name, item in files.items() if name not in masked}
-    texts = {
-        name: text for name, item in files.items() if (text := _text(layout, project, item)) is not None
-    }
+    texts: dict[str, str] = {}
+    unreadable: set[str] = set()
+    for name, item in files.items():
+        try:
+            if (text := _text(layout, project, item)) is not None:
+                texts[name] = text
+        except PermissionError:
+            if item.kind is not FileKind.ENVIRONMENT:
+                raise
+            unreadable.add(name)
     states = None
     if manager is not None:
         names = {unit.name for bundle in bundles for unit in bundle.units}
@@ -54,6 +61,7 @@ async def take_snapshot(
         directories=frozenset(_directories(layout, wanted)),
         foreign=dict(_foreign(layout, project, files.values(), texts, installed)),
         masked=frozenset(masked),
+        unreadable=frozenset(unreadable),
         states=states,
     )
 

@@ -144,7 +144,7 @@ def full_text(item: Diagnostic, style: Style) -> str:
     lines = [
         f"{place} {style(f'{item.severity}:', 'bold', colour)} {item.message} {style(f'[{item.code}]', 'dim')}"
     ]
-    source = span.source.line(span.line) if span.line else ""
+    source = span.source.line(span.line) if span.line and not span.source.is_secret else ""
     if source.strip():
         # Tabs keep the caret in place when they are kept in the padding.
         start = max(0, span.column - 1)

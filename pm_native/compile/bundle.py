@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 
@@ -97,6 +97,18 @@ class Installed:
     complete: bool = True
     to_restart: tuple[str, ...] = ()
     to_start: tuple[str, ...] = ()
+
+
+def recorded(bundle: Bundle) -> Bundle:
+    """The bundle as records hold it, for all to read: no text, and no hash by which a short secret could be guessed."""
+    return replace(
+        bundle,
+        sources=tuple(replace(item, sha256="") for item in bundle.sources),
+        files=tuple(
+            replace(item, text="", sha256="" if item.kind is FileKind.ENVIRONMENT else item.sha256)
+            for item in bundle.files
+        ),
+    )
 
 
 def bundle_to_json(bundle: Bundle) -> dict[str, object]:

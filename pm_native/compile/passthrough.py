@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pm_native.errors import did_you_mean
-from pm_native.unit.directive import SECTIONS, find_directive, known_directives
+from pm_native.unit.directive import ADDITIVE, SECTIONS, find_directive, known_directives
 from pm_native.unit.escape import WHITESPACE, parse_value
 from pm_native.unit.file import Setting
 
@@ -25,11 +25,16 @@ def pass_through(
     options: CompileOptions,
     problems: Diagnostics,
 ) -> None:
-    """Put the directives that `process` passes through into those of `sections` that are `allowed` here."""
+    """Put the directives that `process` passes through into those of `sections` that are `allowed` here.
+
+    As a drop-in would: a list (After=, Environment=) is added to, anything else takes the place of ours. No value at
+    all takes ours away.
+    """
     for item in process.systemd:
         if item.section in allowed:
             section = sections.setdefault(item.section, [])
-            section[:] = [setting for setting in section if setting.directive.name != item.name]
+            if not item.values or find_directive(item.section, item.name) not in ADDITIVE:
+                section[:] = [setting for setting in section if setting.directive.name != item.name]
             section += _settings(item, options, problems)
 
 

@@ -305,7 +305,7 @@ SYSTEMD_VALUE = ListOf(
     Either(
         (
             (bool, Flag()),
-            (str, Text()),
+            (str, Text(may_be_empty=True)),
             (int, Integer(-(2**63), 2**63 - 1)),
         ),
         "a string, a number or a boolean",
@@ -442,8 +442,9 @@ PROCESS = Table(
         Key(
             name="systemd",
             type=MapOf(MapOf(SYSTEMD_VALUE, "a directive"), "a section"),
-            help="Any directive at all, in systemd's own words, by section. It wins over what pm-native would write.",
-            directives=("any",),
+            help="Any directive at all, in systemd's own words, by section. It wins over what pm-native would write;"
+            " lists such as After= and Environment= are added to, as a drop-in would, and an empty list takes ours away.",
+            directives=("the directive",),
             example='{ Service = { LimitCORE = "infinity" } }',
         ),
         Key(name="health", type=Text(), help="Health probes.", planned=True),

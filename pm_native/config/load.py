@@ -94,7 +94,7 @@ class EnvironmentFileReader:
                 self.problems.error(span, message, code="environment-file-missing", hint=hint)
             return {}
         record = source_file(path) if os.access(path, os.R_OK) and path.is_file() else None
-        source = read_source(path, str(path), self.problems, allow_empty=True)
+        source = read_source(path, str(path), self.problems, allow_empty=True, is_secret=True)
         if source is None or record is None:
             return {}
         self.sources.append(record)

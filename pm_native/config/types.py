@@ -72,23 +72,24 @@ def wrong_type(node: Node, wanted: str, problems: Diagnostics) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Any string that is not empty."""
+    """Any string that is not empty, unless `may_be_empty`."""
 
     words: str = "a string"
+    may_be_empty: bool = False
 
     def decode(self, node: Node, problems: Diagnostics) -> str | None:
         """The string itself."""
         if not isinstance(node.value, str):
             wrong_type(node, self.words, problems)
             return None
-        if not node.value:
+        if not node.value and not self.may_be_empty:
             problems.error(node.span, f"expected {self.words}, found an empty string", code="empty-value")
             return None
         return None if has_nul(node, problems) else node.value
 
     def schema(self) -> Schema:
         """A string of at least one character."""
-        return {"type": "string", "minLength": 1}
+        return {"type": "string"} if self.may_be_empty else {"type": "string", "minLength": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,11 +164,11 @@ class _Reader:
         self.problems = problems
         self.sources: list[SourceFile] = []
 
-    def source(self, path: Path, name: str, *, allow_empty: bool = False) -> Source | None:
+    def source(self, path: Path, name: str, *, is_environment: bool = False) -> Source | None:
         """The text of a file; None after adding an error."""
         from pm_native.syntax import read_source  # noqa: PLC0415 - loaded on first use
 
-        source = read_source(path, name, self.problems, allow_empty=allow_empty)
+        source = read_source(path, name, self.problems, allow_empty=is_environment, is_secret=is_environment)
         if source is not None:
             digest = sha256(path.read_bytes()).hexdigest()
             self.sources.append(SourceFile(path=str(path.absolute()), sha256=digest))
@@ -181,7 +181,7 @@ class _Reader:
         path = self.directory / ".env"
         if not path.exists():
             return {}
-        source = self.source(path, name, allow_empty=True)
+        source = self.source(path, name, is_environment=True)
         if source is None:
             return {}
         parsed = parse_dotenv(source, self.problems, dialect=Dialect.HONCHO)
@@ -192,7 +192,7 @@ class _Reader:
         path = self.directory / ".foreman"
         if not path.is_file():
             return
-        source = self.source(path, name, allow_empty=True)
+        source = self.source(path, name, is_environment=True)
         for number, line in enumerate(source.text.split("\n") if source else (), 1):
             match = _FOREMAN_KEY.match(line)
             if source is None or match is None:

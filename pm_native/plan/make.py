@@ -77,6 +77,10 @@ class _Planner:
                 user = self.wanted is not None and self.wanted.scope is Scope.USER
                 hint = f"systemctl {'--user ' if user else ''}unmask {name}"
                 self.drift.append(Drift(name, "is masked: left alone", hint))
+            elif name in self.snapshot.unreadable:
+                self.drift.append(
+                    Drift(name, "cannot be read by you: taken as unchanged", "sudo pm-native plan")
+                )
             elif text is None or not _is_same(item, text):
                 yield self._write(name, item, text)
 

@@ -69,7 +69,8 @@ class Snapshot:
     """The host as a plan needs it. File names map to texts, absent where there is no such file.
 
     `states` is None offline. `foreign` maps names to paths of others' files that are in the way, `masked` has the
-    names of unit files that the administrator replaced by a link to /dev/null.
+    names of unit files that the administrator replaced by a link to /dev/null, `unreadable` those of environment
+    files that the caller may not read.
     """
 
     installed: Installed | None = None
@@ -78,6 +79,7 @@ class Snapshot:
     directories: frozenset[str] = frozenset()
     foreign: Mapping[str, str] = field(default_factory=dict)
     masked: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
     states: Mapping[str, UnitState] | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json
+from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, recorded
 from pm_native.errors import AccessError, StateError
 from pm_native.state.files import remove, remove_empty, write_atomic
 
@@ -20,7 +20,7 @@ _NAME = "current.json"
 
 
 class Store:
-    """The records of one project in one layout. Mode 0700: environment files of a project are secrets."""
+    """The records of one project in one layout. All may read them: nothing in them is secret."""
 
     def __init__(self, layout: Layout, project: str) -> None:
         self.directory = layout.records(project)
@@ -45,16 +45,16 @@ class Store:
 
     def save(self, installed: Installed) -> None:
         """Record what is installed now, whole and at once."""
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.directory.mkdir(parents=True, exist_ok=True)
         data = {
             "format": FORMAT,
             "generation": installed.generation,
             "complete": installed.complete,
             "to_restart": installed.to_restart,
             "to_start": installed.to_start,
-            "bundle": bundle_to_json(installed.bundle),
+            "bundle": bundle_to_json(recorded(installed.bundle)),
         }
-        write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o600)
+        write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o644)
 
     def forget(self) -> None:
         """Remove the records of a project that is gone, and the folders that are empty then."""

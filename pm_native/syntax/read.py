@@ -18,13 +18,20 @@ MAX_BYTES = 4 * 1024 * 1024
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_source(
-    path: Path, name: str, problems: Diagnostics, *, max_bytes: int = MAX_BYTES, allow_empty: bool = False
+def read_source(  # noqa: PLR0913 - each has its default
+    path: Path,
+    name: str,
+    problems: Diagnostics,
+    *,
+    max_bytes: int = MAX_BYTES,
+    allow_empty: bool = False,
+    is_secret: bool = False,
 ) -> Source | None:
     """The UTF-8 text of the file at `path`, called `name` in diagnostics; None after adding an error.
 
     A byte order mark is dropped, line ends stay as they are. A file of white space alone is an error
-    unless `allow_empty`, a file of more than `max_bytes` bytes always.
+    unless `allow_empty`, a file of more than `max_bytes` bytes always. No diagnostic shows a line of a file that
+    `is_secret`.
     """
     whole = Source(name, "").whole()
     try:
@@ -47,7 +54,7 @@ def read_source(
             hint = "is this the right file?"
             problems.error(whole, f"this file has more than {size}", code="file-too-big", hint=hint)
             return None
-        return _decode(data, name, problems, allow_empty=allow_empty)
+        return _decode(data, name, problems, allow_empty=allow_empty, is_secret=is_secret)
     return None
 
 
@@ -61,7 +68,9 @@ def _neighbour(path: Path) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-def _decode(data: bytes, name: str, problems: Diagnostics, *, allow_empty: bool) -> Source | None:
+def _decode(
+    data: bytes, name: str, problems: Diagnostics, *, allow_empty: bool, is_secret: bool
+) -> Source | None:
     if data.startswith(UTF16_BOMS):
         problems.error(
             Source(name, "").whole(),
@@ -73,7 +82,7 @@ def _decode(data: bytes, name: str, problems: Diagnostics, *, allow_empty: bool)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        span = _place(name, data[: error.start].decode("utf-8"))
+        span = _place(name, data[: error.start].decode("utf-8"), is_secret=is_secret)
         problems.error(
             span,
             f"byte 0x{data[error.start]:02x} is not UTF-8",
@@ -83,19 +92,19 @@ def _decode(data: bytes, name: str, problems: Diagnostics, *, allow_empty: bool)
         return None
     nul = text.find("\0")
     if nul >= 0:
-        span = _place(name, text[:nul])
+        span = _place(name, text[:nul], is_secret=is_secret)
         problems.error(span, "a NUL byte: this is no text file", code="file-binary")
         return None
     text = text.removeprefix(BOM)
     if not allow_empty and not text.strip():
         problems.error(Source(name, text).whole(), "this file is empty", code="file-empty")
         return None
-    return Source(name, text)
+    return Source(name, text, is_secret=is_secret)
 
 
-def _place(name: str, before: str) -> Span:
+def _place(name: str, before: str, *, is_secret: bool) -> Span:
     """The place after the text `before`, in a source that holds no more than that."""
     before = before.removeprefix(BOM)
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
-    return Span(Source(name, before), line, column, column + 1)
+    return Span(Source(name, before, is_secret=is_secret), line, column, column + 1)

@@ -90,6 +90,21 @@ COMPILED = {
     if isinstance(directive, Directive)
 }
 
+# Those that hold a list, which grows with each setting; an empty one empties it (systemd.syntax(7)).
+ADDITIVE = frozenset(
+    {
+        AFTER,
+        BEFORE,
+        WANTS,
+        REQUIRES,
+        PART_OF,
+        ENVIRONMENT,
+        ENVIRONMENT_FILE,
+        SUCCESS_EXIT_STATUS,
+        RESTART_PREVENT_EXIT_STATUS,
+    }
+)
+
 # systemd's parser tables share these contexts between sections (load-fragment-gperf.gperf.in).
 _CONTEXTS = {
     "Unit": ("Unit",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from pm_native.bus.manager import UnitState
-from pm_native.compile.bundle import Bundle, BundleUnit, FileKind, Installed, bundle_file
+from pm_native.compile.bundle import Bundle, BundleUnit, FileKind, Installed, bundle_file, recorded
 from pm_native.plan.make import link_name
 from pm_native.plan.model import Action, Snapshot
 from pm_native.unit.name import Scope
@@ -82,10 +82,6 @@ def state(name: str, how: tuple[str, str] = ACTIVE, load: str = "loaded") -> Uni
     return UnitState(name=name, load_state=load, active_state=how[0], sub_state=how[1])
 
 
-def without_texts(bundle: Bundle) -> Bundle:
-    return replace(bundle, files=tuple(replace(item, text="") for item in bundle.files))
-
-
 def after_apply(bundle: Bundle, **how: tuple[str, str]) -> Snapshot:
     """The host after an apply of `bundle`, its units as they should be, or as `how` says by prefix of the name."""
     states = {}
@@ -94,7 +90,7 @@ def after_apply(bundle: Bundle, **how: tuple[str, str]) -> Snapshot:
         found = next((value for key, value in how.items() if unit.name.startswith(f"shop-{key}")), usual)
         states[unit.name] = state(unit.name, found)
     return Snapshot(
-        installed=Installed(generation=1, bundle=without_texts(bundle)),
+        installed=Installed(generation=1, bundle=recorded(bundle)),
         files={item.name: item.text for item in bundle.files},
         links={link_name(*pair): f"/etc/systemd/system/{pair[0]}" for pair in bundle.wanted_by.items()},
         directories=frozenset(item.path for item in bundle.directories),
@@ -168,7 +164,7 @@ class SimulatedHost:
                 case _:
                     continue
         bundle = plan.bundle
-        self.installed = None if bundle is None else Installed(generation=1, bundle=without_texts(bundle))
+        self.installed = None if bundle is None else Installed(generation=1, bundle=recorded(bundle))
 
 
 def _texts(bundle: Bundle | None) -> dict[str, BundleFile]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pm_native.compile.bundle import Installed
+from pm_native.compile.bundle import FileKind, Installed, recorded
 from pm_native.errors import AccessError, StateError
 from pm_native.model.project import OnChange
 from pm_native.state.layout import system_layout, user_layout
 from pm_native.state.store import Store, known_projects
 from pm_native.unit.name import Scope
-from tests.plan.hosts import one, pool, without_texts
+from tests.plan.hosts import one, pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,25 +27,30 @@ def store(tmp_path: Path) -> Store:
     return Store(system_layout(tmp_path), "shop")
 
 
-def test_record_comes_back_as_it_was_without_texts(store: Store) -> None:
+def test_record_comes_back_as_it_was_recorded(store: Store) -> None:
     bundle = pool(2, on_change=OnChange.KEEP, after=("shop-db.service",), files=("shop-api.env",))
     installed = Installed(
         generation=3, bundle=bundle, complete=False, to_restart=("a.service",), to_start=("b.service",)
     )
     store.save(installed)
-    assert store.load() == replace(installed, bundle=without_texts(bundle))
+    assert store.load() == replace(installed, bundle=recorded(bundle))
 
 
 def test_nothing_recorded_is_nothing_installed(store: Store) -> None:
     assert store.load() is None
 
 
-def test_record_is_for_its_owner_alone(store: Store) -> None:
-    store.save(Installed(generation=1, bundle=one()))
+def test_record_is_for_all_to_read_and_tells_no_secret(store: Store) -> None:
+    bundle = one(files=("shop-web.env",))
+    store.save(Installed(generation=1, bundle=bundle))
     modes = [
         stat.S_IMODE(path.stat().st_mode) for path in (store.directory, store.directory / "current.json")
     ]
-    assert modes == [0o700, 0o600]
+    assert modes == [0o755, 0o644]
+    text = (store.directory / "current.json").read_text()
+    hashes = [item.sha256 for item in bundle.files if item.kind is FileKind.ENVIRONMENT]
+    hashes += [item.sha256 for item in bundle.sources]
+    assert not [digest for digest in hashes if digest in text]
 
 
 def test_forgotten_project_leaves_nothing(store: Store, tmp_path: Path) -> None:
