@@ -60,11 +60,8 @@ def status(*, words: tuple[str, ...], watch: bool, interval: str, tree: bool, us
     seconds = _interval_sec(interval)
     selections = select(layout_of(scope, None), words, need_one=False)
     if not watch:
-        gc.disable()  # it ends before anything were worth collecting, and collecting is a tenth of its time
-        try:
-            return finish(asyncio.run(_once(selections, scope, tree=tree)))
-        finally:
-            gc.enable()
+        return finish(asyncio.run(_once(selections, scope, tree=tree)))
+    gc.enable()  # off for commands that end soon
     try:
         asyncio.run(_watch(selections, scope, seconds, tree=tree))
     except KeyboardInterrupt:
