@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from pm_native.apply.disk import Disk
@@ -14,6 +16,7 @@ from pm_native.bus.scheduler import JobSpec, JobStage, run_jobs
 from pm_native.compile.bundle import FileKind, Installed, recorded
 from pm_native.errors import AccessError, UnavailableError
 from pm_native.plan.model import Action
+from pm_native.state.generations import KEPT, Generation, Generations, who_runs_this
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,10 +70,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a run goes about it. `stop`, once set, ends it at the next safe point; what is queued goes on in systemd."""
+    """How a run goes about it. `stop`, once set, ends it at the next safe point; what is queued goes on in systemd.
+
+    `command` is what the history says was run, `keep` how many generations are kept.
+    """
 
     settle_sec: float = SETTLE_SEC
     allow_missing: bool = False
+    command: str = "apply"
+    keep: int = KEPT
     stop: asyncio.Event | None = None
 
 
@@ -98,6 +106,8 @@ class Runner:
         self.outcome = Outcome()
         self._disk = Disk(plan, layout, gives_away=manager is not None)
         self._report: FailureReport | None = None
+        self._generations = Generations(store.directory)
+        self._generation: Generation | None = None
         self._is_written = False  # the files are in place,
         self._is_in_place = False  # and systemd has read them
 
@@ -123,6 +133,7 @@ class Runner:
         self._disk.check_access()
         await self._verify()
         started = self.plan.of(Action.RELOAD, Action.RESTART, Action.START)
+        self._begin_generation()
         self._record(complete=False)
         await self._run_jobs(self.plan.of(Action.STOP))
         if not self._is_stopped():
@@ -160,9 +171,37 @@ class Runner:
         if installed != wanted:
             self.store.save(wanted)
 
+    @property
+    def _number(self) -> int:
+        """The number of the generation that this run makes."""
+        return (self.installed.generation if self.installed else 0) + 1
+
+    def _begin_generation(self) -> None:
+        """Keep what is about to be installed, before anything else changes."""
+        if self.plan.bundle is not None:
+            self._generation = Generation(
+                number=self._number,
+                when=datetime.now(UTC).isoformat(timespec="seconds"),
+                who=who_runs_this(os.environ),
+                command=self.options.command,
+                steps=tuple(f"{step.action} {step.subject}: {step.reason}" for step in self.plan.steps),
+            )
+            self._generations.begin(self._generation, self.plan.bundle)
+
+    def _end_generation(self) -> None:
+        """Record what came of it."""
+        if self._generation is None:
+            return
+        result = (
+            "interrupted" if self.outcome.is_interrupted else "failed" if self.outcome.failures else "done"
+        )
+        failures = {failure.unit: failure.words for failure in self.outcome.failures}
+        ended = replace(self._generation, result=result, failures=failures)
+        self._generations.finish(ended, keep=self.options.keep)
+
     def _record(self, *, complete: bool) -> None:
         """Record who owns what, and what is owed: of a run that is not through, old files and new ones."""
-        generation = (self.installed.generation if self.installed else 0) + 1
+        generation = self._number
         bundle = self.plan.bundle
         if not complete and self.installed is not None:
             bundle = _union(self.installed.bundle, bundle)
@@ -185,10 +224,12 @@ class Runner:
     def _finish(self) -> None:
         if self.plan.bundle is None and self._is_written:
             self._disk.forget()
+            self._generations.forget()
             self.store.forget()
             return
         # Offline nobody has read the files yet, and which units run is not known.
         self._record(complete=self._is_in_place)
+        self._end_generation()
 
     async def _reload_manager(self) -> None:
         if self.manager is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 
 from pm_native.errors import AccessError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -19,25 +20,36 @@ def write_atomic(path: Path, data: bytes, mode: int) -> None:
     An OSError names the path, also where the kernel names none (a full disk).
     """
     scratch = _scratch(path)
-    try:
-        _write_synced(scratch, data, mode)
-        scratch.rename(path)
+    with _errors_name(path):
+        try:
+            _write(scratch, data, mode)
+            _sync(scratch, 0)
+            scratch.rename(path)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
         sync_directory(path.parent)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
 
 
-def _write_synced(path: Path, data: bytes, mode: int) -> None:
+def write_together(files: Mapping[Path, tuple[bytes, int]]) -> None:
+    """Write new files, each with its data and mode, where nobody looks yet; all of them are synced in the end.
+
+    One file system commit serves them all, where a sync after each file would make one each. An OSError names the
+    path that it met.
+    """
+    for path, (data, mode) in files.items():
+        with _errors_name(path):
+            _write(path, data, mode)
+    for path in files:
+        with _errors_name(path):
+            _sync(path, 0)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
         os.fchmod(descriptor, mode)  # whatever the umask
         stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
 
 
 def _scratch(path: Path) -> Path:
@@ -79,11 +91,24 @@ def remove_empty(directory: Path) -> None:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory outlive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path, os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Let an OSError name the path, also where the kernel names none (a full disk)."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def read_text(path: Path) -> str | None:

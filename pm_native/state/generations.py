@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import StateError, UsageError
-from pm_native.state.files import sync_directory, write_atomic
+from pm_native.state.files import sync_directory, write_atomic, write_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pm_native.compile.bundle import Bundle, BundleFile
@@ -64,11 +66,12 @@ class Generations:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         scratch = self._directory / f".{generation.number}.new"
         shutil.rmtree(scratch, ignore_errors=True)
-        (scratch / _FILES).mkdir(parents=True, mode=0o700)
-        for item in bundle.files:
-            write_plain(scratch / _FILES / item.name, item.text.encode(), item.mode)
-        write_plain(scratch / _MANIFEST, json_text(bundle_to_json(bundle)).encode(), 0o600)
-        write_plain(scratch / _RECORD, _record_text(generation), 0o600)
+        for path in (scratch, scratch / _FILES):
+            path.mkdir(mode=0o700)
+        files = {scratch / _FILES / item.name: (item.text.encode(), item.mode) for item in bundle.files}
+        files[scratch / _MANIFEST] = (json_text(bundle_to_json(bundle)).encode(), 0o600)
+        files[scratch / _RECORD] = (_record_text(generation), 0o600)
+        write_together(files)
         for path in (scratch / _FILES, scratch):
             sync_directory(path)
         shutil.rmtree(self._path(generation.number), ignore_errors=True)
@@ -87,6 +90,11 @@ class Generations:
             os.close(descriptor)
         for number in self.numbers()[: -max(keep, 1)]:
             shutil.rmtree(self._path(number))
+
+    def forget(self) -> None:
+        """Remove all of them, and the history: environment files of a project that is gone are secrets still."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._history.unlink(missing_ok=True)
 
     def history(self) -> list[Generation]:
         """The records of all generations that came to an end, the oldest first; a line that is torn is left out."""
@@ -132,14 +140,14 @@ class Generations:
         return self._directory / str(number)
 
 
-def write_plain(path: Path, data: bytes, mode: int) -> None:
-    """Write a new file and sync it: for places that are not looked at before they get their name."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
-        os.fchmod(descriptor, mode)
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
+def who_runs_this(environ: Mapping[str, str]) -> str:
+    """The user behind a run, by name; behind sudo, the one who called it."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        name = str(os.geteuid())
+    caller = environ.get("SUDO_USER", "")
+    return f"{caller} as {name}" if caller and caller != name else name
 
 
 def _record_text(generation: Generation) -> bytes:

@@ -10,7 +10,7 @@ from pm_native.apply.run import Runner, RunOptions
 from pm_native.apply.snapshot import take_snapshot
 from pm_native.bus.fake import Behaviour, FakeManager, FakeUnit
 from pm_native.bus.fake_unit import fail
-from pm_native.compile.bundle import FileKind, bundle_file
+from pm_native.compile.bundle import BundleUnit, FileKind, bundle_file
 from pm_native.plan.make import make_plan, make_removal
 from pm_native.state.layout import system_layout
 from pm_native.state.store import Store
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pm_native.apply.run import Outcome
     from pm_native.bus.manager import UnitDetails
     from pm_native.bus.scheduler import JobEvent
-    from pm_native.compile.bundle import Bundle, BundleFile, BundleUnit, Installed, LogDirectory
+    from pm_native.compile.bundle import Bundle, BundleFile, Installed, LogDirectory
     from pm_native.plan.model import Plan, Step
 
 
@@ -170,10 +170,12 @@ class Host:
         return self.run(self.plan(bundle, offline=offline), offline=offline, options=options)
 
     def tree(self) -> list[str]:
-        """All files and links of the disk, and the folders that hold nothing."""
+        """All files and links of the disk, and the folders that hold nothing; generations have tests of their own."""
         found = []
         for path in sorted(self.root.rglob("*")):
             name = str(path.relative_to(self.root))
+            if "/generations" in name or name.endswith("/history.jsonl"):
+                continue
             if path.is_symlink():
                 found.append(f"{name} -> {path.readlink()}")
             elif path.is_file():
@@ -181,3 +183,15 @@ class Host:
             elif not any(path.iterdir()):
                 found.append(f"{name}/")
         return found
+
+
+DB = BundleUnit("shop-db.service", "shop-db.service", "db", "shop.toml:3", files=("shop-db.env",))
+WEB = BundleUnit("shop-web.service", "shop-web.service", "web", "shop.toml:7", after=("shop-db.service",))
+ENV = {"shop-db.env": 'KEY="1"\n'}
+SHOP = compiled(WEB, DB, env=ENV)
+
+
+def changed(*names: str, **fields: object) -> Bundle:
+    """The shop with another command in these services."""
+    units = [replace(unit, **fields) for unit in (WEB, DB)]  # type: ignore[arg-type]
+    return compiled(*units, texts={f"shop-{name}.service": service_text("run2") for name in names}, env=ENV)
