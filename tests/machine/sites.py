@@ -69,7 +69,7 @@ class Site:
         self.machine.pm_native("remove", self.name, *scope, check=False, user=self.user, cwd="/")
 
     def runs(self) -> dict[str, str]:
-        """Each unit of the project that runs, with the id of its run."""
+        """Each unit of the project that runs, with the id of its run, without what a timer starts when it will."""
         shown = self.machine.systemctl(
             "show", "--property=Id,ActiveState,InvocationID", f"{self.name}*", user=self.user
         ).stdout
@@ -78,7 +78,9 @@ class Site:
             values = dict(line.split("=", 1) for line in block.splitlines())
             if values.get("ActiveState") in {"active", "activating"}:
                 found[values["Id"]] = values["InvocationID"]
-        return found
+        timers = [name.removesuffix(".timer") for name in found if name.endswith(".timer")]
+        timed = {f"{name}.{kind}" for name in timers for kind in ("service", "slice")}
+        return {name: run for name, run in found.items() if name not in timed}
 
     def environment(self, unit: str) -> dict[str, str]:
         """The environment of the main process of a unit, as the kernel has it."""
