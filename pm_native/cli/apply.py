@@ -9,6 +9,7 @@ import click
 
 from pm_native.cli.options import with_format, with_json, with_scope, with_source
 from pm_native.cli.report import finish
+from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   pm-native generate && sudo pm-native apply
+  sudo pm-native apply --atomic      back by itself when a unit fails
   pm-native apply --user             for your own service manager
   pm-native apply -f Procfile        compiled now
+  sudo pm-native apply saved.plan    what `plan -o saved.plan` showed, or nothing
   pm-native apply --root /mnt/host   files only, of a host that is not running
 
 \b
 The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-reload
   && systemctl enable --now PROJECT.target"""
 )
+@click.argument("saved", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[PLAN]")
 @with_source
 @click.option(
     "--from", "generated", type=click.Path(path_type=Path), help="The directory of a generated set."
@@ -41,31 +45,55 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
     metavar="SECONDS",
     help="How long what was started is watched.",
 )
+@click.option("--atomic", is_flag=True, help="Go back to the generation before when a unit fails.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many generations are kept.",
+)
 @with_scope
 @with_format
 @with_json
-def apply(
-    *, source: SourceOptions, generated: Path | None, settle: float, scope: Scope, root: Path | None
+def apply(  # noqa: PLR0913 - one per option
+    *,
+    saved: Path | None,
+    source: SourceOptions,
+    generated: Path | None,
+    settle: float,
+    atomic: bool,
+    keep: int,
+    scope: Scope,
+    root: Path | None,
 ) -> int:
     """Switch the running system to the generated units.
 
     Runs what `plan` shows: has systemd verify what differs, stops what is gone, writes what differs, reloads the
     manager once, restarts what runs on old settings, starts what is new, and watches it. A second apply does nothing.
-    Exit code 4: units failed; 130: interrupted, the next apply goes on.
+    Exit code 4: units failed; 3: they failed, and --atomic went back; 130: interrupted, the next apply goes on.
     """
     from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
-    from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
+    from pm_native.cli.saved_plan import check_saved, wanted_by_plan  # noqa: PLC0415 - not for --help
+    from pm_native.cli.switch import go_back, manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
     from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
-    wanted = wanted_bundle(source, generated, scope, root)
+    plan = wanted_by_plan(saved, source, generated, scope) if saved is not None else None
+    wanted = plan.wanted if plan is not None else wanted_bundle(source, generated, scope, root)
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             switch = await plan_switch(wanted.bundle, scope, root, manager)
-            options = RunOptions(settle_sec=settle, allow_missing=source.allow_missing)
-            return await run_switch("apply", switch, manager, options, tuple(wanted.problems))
+            if plan is not None:
+                check_saved(plan, switch.plan)
+            options = RunOptions(settle_sec=settle, allow_missing=source.allow_missing, keep=keep)
+            result = await run_switch("apply", switch, manager, options, tuple(wanted.problems))
+            if atomic and result.exit_code == ExitCode.UNITS_FAILED:
+                return await go_back(result, switch, manager, options)
+            return result
 
     with locked(layout_of(scope, root).lock(wanted.bundle.project)):
         return finish(asyncio.run(go()))

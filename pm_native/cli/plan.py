@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Examples:
   pm-native plan                   the generated set in build/systemd
   pm-native plan -f pm-native.toml compiled now
+  pm-native plan -o shop.plan      for `pm-native apply shop.plan`: that and nothing else
   pm-native plan --root /mnt/host  files only, of a host that is not running
 
 \b
@@ -32,16 +33,22 @@ The same by hand: diff -ru /etc/systemd/system build/systemd"""
 @click.option(
     "--from", "generated", type=click.Path(path_type=Path), help="The directory of a generated set."
 )
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to a file."
+)
 @with_scope
 @with_format
 @with_json
-def plan(*, source: SourceOptions, generated: Path | None, scope: Scope, root: Path | None) -> int:
+def plan(
+    *, source: SourceOptions, generated: Path | None, output: Path | None, scope: Scope, root: Path | None
+) -> int:
     """Show what apply would do, and why.
 
-    Changes nothing. Reads what apply wrote, which of the system's manager root alone may.
-    Exit code 0: nothing to do; 2: there are changes.
+    Changes nothing, and needs no rights but for environment files, which root alone may read: without, they are taken
+    as unchanged. Exit code 0: nothing to do; 2: there are changes.
     """
     from pm_native.cli.plan_text import plan_data, plan_lines  # noqa: PLC0415 - not for --help
+    from pm_native.cli.saved_plan import save_plan  # noqa: PLC0415 - not for --help
     from pm_native.cli.style import Style  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
 
@@ -50,12 +57,15 @@ def plan(*, source: SourceOptions, generated: Path | None, scope: Scope, root: P
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             made = (await plan_switch(wanted.bundle, scope, root, manager)).plan
+        if output is not None:
+            save_plan(made, wanted.bundle, output)
         return Result(
             command="plan",
             text="\n".join(plan_lines(made, Style(sys.stdout))),
             data=plan_data(made),
             exit_code=ExitCode.OK if made.is_empty else ExitCode.CHANGES,
             diagnostics=tuple(wanted.problems),
+            hints=(f"next: pm-native apply {output}",) if output is not None else (),
         )
 
     return finish(asyncio.run(go()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pm_native.apply.snapshot import take_snapshot
@@ -12,17 +12,20 @@ from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
 from pm_native.cli.source import compile_options, load_source
 from pm_native.compile.project import compile_project
-from pm_native.errors import Diagnostics, UsageError
+from pm_native.errors import Diagnostics, ExitCode, UsageError
 from pm_native.plan.make import make_plan, make_removal
+from pm_native.state.generations import Generations
 from pm_native.state.output import read_set
-from pm_native.state.store import Store
+from pm_native.state.store import Store, known_projects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pm_native.apply.run import RunOptions
     from pm_native.bus.manager import Manager
     from pm_native.cli.options import SourceOptions
+    from pm_native.cli.report import Result
     from pm_native.compile.bundle import Bundle, Installed
     from pm_native.plan.model import Plan
     from pm_native.state.layout import Layout
@@ -90,14 +93,46 @@ async def plan_switch(bundle: Bundle, scope: Scope, root: Path | None, manager: 
     return Switch(plan=make_plan(bundle, snapshot), layout=layout, store=store, installed=installed)
 
 
+def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:
+    """The records of the project that is named, or of the only one; UsageError where it is not that clear."""
+    projects = known_projects(layout.state / "pm-native")
+    if project is None and len(projects) != 1:
+        names = ", ".join(projects) or "none"
+        raise UsageError(f"say which project: installed are {names}", hint="give its name")
+    name = project if project is not None else projects[0]
+    store = Store(layout, name)
+    installed = store.load()
+    if installed is None:
+        hint = "pm-native status lists what is"
+        raise UsageError(f"{name!r} is not installed in the {layout.scope} manager", hint=hint)
+    return store, installed
+
+
 async def plan_removal(project: str, scope: Scope, root: Path | None, manager: Manager | None) -> Switch:
     """The plan that takes an installed project away; UsageError where it is not installed."""
     layout = layout_of(scope, root)
-    store = Store(layout, project)
-    installed = store.load()
-    if installed is None:
-        raise UsageError(
-            f"{project!r} is not installed in the {scope} manager", hint="pm-native status lists what is"
-        )
+    store, installed = installed_project(layout, project)
     snapshot = await take_snapshot(layout, project, None, installed, manager)
     return Switch(plan=make_removal(project, snapshot), layout=layout, store=store, installed=installed)
+
+
+async def go_back(failed: Result, switch: Switch, manager: Manager | None, options: RunOptions) -> Result:
+    """Undo a switch that failed: to the generation before, or to nothing where there was none."""
+    from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - it imports this module's types
+
+    layout, before = switch.layout, switch.installed
+    project = switch.plan.project
+    messages = Messages()
+    messages.say(
+        f"{failed.text}\ngoing back to {f'generation {before.generation}' if before else 'what was: nothing'}"
+    )
+    store = Store(layout, project)
+    installed = store.load()
+    bundle = Generations(store.directory).bundle(before.generation) if before is not None else None
+    snapshot = await take_snapshot(layout, project, bundle, installed, manager)
+    plan = make_plan(bundle, snapshot) if bundle is not None else make_removal(project, snapshot)
+    command = f"rollback to {before.generation}" if before is not None else "rollback to nothing"
+    back = Switch(plan=plan, layout=layout, store=store, installed=installed)
+    undone = await run_switch("apply", back, manager, replace(options, allow_missing=True, command=command))
+    code = ExitCode.ROLLED_BACK if undone.exit_code is ExitCode.OK else undone.exit_code
+    return replace(undone, exit_code=code, data={"failed": failed.data, "rolled_back": undone.data})

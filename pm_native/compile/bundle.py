@@ -8,8 +8,9 @@ from enum import StrEnum
 from hashlib import sha256
 
 from pm_native.errors import StateError
+from pm_native.model.names import is_name
 from pm_native.model.project import OnChange, SourceFile
-from pm_native.unit.name import Scope
+from pm_native.unit.name import Scope, escape_slice_part
 
 FORMAT = 1
 MANIFEST_NAME = "pm-native-manifest.json"
@@ -165,7 +166,7 @@ def bundle_from_json(data: object, texts: dict[str, str]) -> Bundle:
     if isinstance(version, int) and version > FORMAT:
         raise StateError(f"the manifest has format {version}, newer than this pm-native knows ({FORMAT})")
     try:
-        return Bundle(
+        bundle = Bundle(
             project=data["project"],
             scope=Scope(data["scope"]),
             systemd_version=data["systemd_version"],
@@ -180,6 +181,26 @@ def bundle_from_json(data: object, texts: dict[str, str]) -> Bundle:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(f"the manifest is damaged: {error!r}") from error
+    _check_names(bundle)
+    return bundle
+
+
+def _check_names(bundle: Bundle) -> None:
+    """StateError where a manifest that somebody edited names what is not the project's: names become paths."""
+    if not is_name(bundle.project):
+        raise StateError(f"the manifest names no valid project: {bundle.project!r}")
+    own = [*(item.name for item in bundle.files), *(unit.name for unit in bundle.units), *bundle.wanted_by]
+    for name in (*own, *bundle.wanted_by.values()):
+        if name != str(name) or "/" in name or "\0" in name or name in {"", ".", "..", MANIFEST_NAME}:
+            raise StateError(f"the manifest names a file outside of its directory: {name!r}")
+    begins = tuple(
+        f"{prefix}{mark}" for prefix in (bundle.project, escape_slice_part(bundle.project)) for mark in "-."
+    )
+    for name in own:
+        if not name.startswith(begins):
+            raise StateError(
+                f"the manifest names a file that is not of project {bundle.project!r}: {name!r}"
+            )
 
 
 def _unit(item: dict[str, object]) -> BundleUnit:

@@ -110,6 +110,15 @@ class Generations:
                 continue  # a power cut in the middle of a line: the next line is whole again
         return found
 
+    def last_good(self, *, before: int) -> int:
+        """The newest generation before this one that is kept and went well; UsageError where there is none."""
+        for number in reversed(self.numbers()):
+            if number < before and self.record(number).result == "done":
+                return number
+        raise UsageError(
+            f"no generation before {before} is kept that went well", hint="pm-native history shows all"
+        )
+
     def record(self, number: int) -> Generation:
         """The record of a generation that is kept."""
         try:

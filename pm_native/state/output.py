@@ -9,7 +9,6 @@ from hashlib import sha256
 
 from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
-from pm_native.model.names import is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,22 +122,15 @@ def read_set(directory: Path) -> Bundle:
         manifest = json.loads(data)
     except ValueError as error:
         raise StateError(f"{directory / MANIFEST_NAME} is damaged: {error}", hint=hint) from error
-    listed = bundle_from_json(manifest, {})
-    _check_names(listed, hint)
+    try:
+        listed = bundle_from_json(manifest, {})
+    except StateError as error:
+        raise StateError(error.message, hint=hint) from error
     texts = {item.name: _checked_text(directory, item, hint) for item in listed.files}
     bundle = bundle_from_json(manifest, texts)
     for source in bundle.sources:
         _check_source(source.path, source.sha256, hint)
     return bundle
-
-
-def _check_names(bundle: Bundle, hint: str) -> None:
-    """Names become paths: none of them may lead out of the folder that it is meant for."""
-    if not is_name(bundle.project):
-        raise StateError(f"the manifest names no valid project: {bundle.project!r}", hint=hint)
-    for name in (*(item.name for item in bundle.files), *bundle.wanted_by, *bundle.wanted_by.values()):
-        if name != str(name) or "/" in name or "\0" in name or name in {"", ".", "..", MANIFEST_NAME}:
-            raise StateError(f"the manifest names a file outside of its directory: {name!r}", hint=hint)
 
 
 def _checked_text(directory: Path, item: BundleFile, hint: str) -> str:

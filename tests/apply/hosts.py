@@ -60,6 +60,7 @@ class DiskManager(FakeManager):
     folder: Path | None = None
     asked: list[str] = field(default_factory=list)
     stops_badly: set[str] = field(default_factory=set)
+    fails_with: str = ""  # what a unit file must hold for its unit to fail
 
     async def reload(self) -> None:
         """See `Manager`."""
@@ -72,7 +73,10 @@ class DiskManager(FakeManager):
             if not (self.folder / file).exists():
                 if (unit := self.units.get(name)) is not None and unit.active_state == "inactive":
                     del self.units[name]
-            elif name not in self.units:
+                continue
+            if self.fails_with and self.fails_with in (self.folder / file).read_text():
+                behaviour = Behaviour.FAILS
+            if name not in self.units:
                 self.add(FakeUnit(name=name, behaviour=behaviour))
             else:
                 self.units[name].behaviour = behaviour

@@ -28,6 +28,9 @@ Commands:
   explain     Show each setting with the config line it came from.
   plan        Show what apply would do, and why.
   apply       Switch the running system to the generated units.
+  rollback    Go back to a generation that was applied before.
+  history     Show every apply: who, when, what came of it.
+  diff        Show what differs between two generations.
   status      Show state, memory and CPU of each process.
   logs        Show what the processes wrote.
   start       Start processes.

@@ -1,0 +1,92 @@
+"""A plan in a file: what was shown is what is applied, or nothing is.
+
+The file holds the texts of all files, environment files too: mode 0600.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pm_native.cli.plan_text import plan_data
+from pm_native.cli.switch import Wanted
+from pm_native.compile.bundle import bundle_from_json, bundle_to_json
+from pm_native.errors import AccessError, Diagnostics, StaleError, StateError, UnavailableError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.cli.options import SourceOptions
+    from pm_native.compile.bundle import Bundle
+    from pm_native.plan.model import Plan
+    from pm_native.unit.name import Scope
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedPlan:
+    """A plan that was saved: what it leads to, and its steps as they were shown."""
+
+    wanted: Wanted
+    shown: object
+
+
+def save_plan(plan: Plan, bundle: Bundle, path: Path) -> None:
+    """Write the plan to a file of its own."""
+    data = {
+        "format": FORMAT,
+        "plan": plan_data(plan),
+        "bundle": bundle_to_json(bundle),
+        "texts": {item.name: item.text for item in bundle.files},
+    }
+    try:
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+    except PermissionError as error:
+        raise AccessError(f"cannot write {path}: permission denied") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+    with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor, not a path
+        os.fchmod(descriptor, 0o600)
+        json.dump(data, stream, ensure_ascii=False)
+        stream.write("\n")
+
+
+def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, scope: Scope) -> SavedPlan:
+    """The saved plan at `path`; it says what to apply, so that nothing else may."""
+    if source.file is not None or generated is not None:
+        raise UsageError("a saved plan says what to apply", hint="leave --file and --from out")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version, shown = data["format"], data["plan"]
+        texts = {str(name): str(text) for name, text in data["texts"].items()}
+    except FileNotFoundError:
+        raise UsageError(f"there is no plan {path}", hint=f"pm-native plan -o {path} saves one") from None
+    except PermissionError:
+        raise AccessError(f"cannot read {path}: permission denied") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"{path} is no saved plan: {error!r}") from error
+    if not isinstance(version, int) or version > FORMAT:
+        raise StateError(f"{path} is from a newer pm-native")
+    bundle = bundle_from_json(data.get("bundle"), texts)
+    for item in bundle.files:
+        if sha256(item.text.encode()).hexdigest() != item.sha256:
+            raise StaleError(f"{item.name} in the plan {path} has changed since it was saved")
+    if bundle.scope is not scope:
+        raise UsageError(f"the plan is for the {bundle.scope} manager")
+    return SavedPlan(wanted=Wanted(bundle=bundle, problems=Diagnostics()), shown=shown)
+
+
+def check_saved(saved: SavedPlan, plan: Plan) -> None:
+    """StaleError where the plan that would be run now is another than the one that was saved."""
+    # Through JSON, since that is where the saved one has been.
+    if json.loads(json.dumps(plan_data(plan))) != saved.shown:
+        raise StaleError(
+            "the host is not as it was when the plan was saved: what would be done now differs",
+            hint="run `pm-native plan` again and look at it",
+        )

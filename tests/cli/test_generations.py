@@ -1,0 +1,203 @@
+"""`history`, `rollback`, `diff`, `apply --atomic` and saved plans, with a fake systemd."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+
+import pytest
+
+from pm_native.bus.fake import Behaviour
+from tests.cli.switch_host import CONFIG, SwitchHost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPLY = "apply --user -f pm-native.toml --settle 0"
+CHANGED = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1001")
+BROKEN = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1002")
+STALE = (
+    "error: the host is not as it was when the plan was saved: what would be done now differs\n"
+    "  hint: run `pm-native plan` again and look at it\n"
+)
+TIMES = re.compile(r"\d{4}-\d\d-\d\dT[0-9:]+\+00:00")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> SwitchHost:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    return SwitchHost(tmp_path, monkeypatch, capsys)
+
+
+def command_of(host: SwitchHost) -> str:
+    """What the installed service runs."""
+    text = (host.units / "shop-web.service").read_text()
+    return next(line for line in text.splitlines() if line.startswith("ExecStart="))
+
+
+def test_history_tells_each_apply_and_rollback(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(CHANGED)
+    host.manager.behaviours = {"shop-web.service": Behaviour.FAILS}
+    host(APPLY)
+    host.manager.behaviours = {}
+    host("rollback --user --settle 0")
+    said = host("history --user")
+    assert said.code == 0
+    assert [
+        re.sub(r", \S+: (\d)", r", ME: \1", TIMES.sub("WHEN", line)) for line in said.out.splitlines()
+    ] == [
+        "+   1  WHEN  done         apply, ME: 13 steps",
+        "+   2  WHEN  failed       apply, ME: 3 steps, failed: shop-web.service",
+        "*   3  WHEN  done         rollback to 1, ME: 4 steps",
+    ]
+
+
+def test_history_for_programs(host: SwitchHost) -> None:
+    host(APPLY)
+    (record,) = json.loads(host("history --user --json").out)["data"]
+    assert (record["number"], record["result"], record["kept"], record["current"]) == (1, "done", True, True)
+    assert record["steps"][0] == "write shop-web.env: new"
+
+
+def test_rollback_goes_to_the_last_generation_that_went_well(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(CHANGED)
+    host(APPLY)
+    assert command_of(host) == "ExecStart=:/bin/sleep 1001"
+    said = host("rollback --user --settle 0")
+    assert said.code == 0
+    assert said.out == "shop: done, 3 steps\n"
+    assert host.manager.calls == ["daemon-reload", "restart shop-web.service"]
+    assert command_of(host) == "ExecStart=:/bin/sleep 1000"
+
+
+def test_rollback_to_a_number(host: SwitchHost) -> None:
+    for text in (CONFIG, CHANGED, BROKEN):
+        host.config(text)
+        host(APPLY)
+    assert host("rollback 1 --user --settle 0").code == 0
+    assert command_of(host) == "ExecStart=:/bin/sleep 1000"
+
+
+def test_rollback_to_what_is_not_there(host: SwitchHost) -> None:
+    host(APPLY)
+    said = host("rollback --user")
+    assert (said.code, said.err) == (
+        64,
+        "error: no generation before 1 is kept that went well\n  hint: pm-native history shows all\n",
+    )
+    said = host("rollback 7 --user")
+    assert (said.code, said.err) == (64, "error: generation 7 is not kept\n  hint: kept are: 1\n")
+
+
+def test_nothing_installed_has_no_history(host: SwitchHost) -> None:
+    said = host("history --user")
+    assert (said.code, said.err) == (
+        64,
+        "error: say which project: installed are none\n  hint: give its name\n",
+    )
+
+
+def test_diff_shows_unit_files_and_no_secret(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(CHANGED)
+    (host.home / "shop.env").write_text('KEY="even more secret"\n')
+    host(APPLY)
+    said = host("diff --user")
+    lines = [line for line in said.out.splitlines() if line[0] in "+-s" and "Made by" not in line]
+    assert lines == [
+        "shop-web.env differs (its variables are not shown)",
+        "--- 1/shop-web.service",
+        "+++ 2/shop-web.service",
+        "-ExecStart=:/bin/sleep 1000",
+        "+ExecStart=:/bin/sleep 1001",
+    ]
+    assert "secret" not in said.out
+    assert host("diff 2 2 --user").out == "generations 2 and 2 have the same files\n"
+
+
+def test_atomic_apply_goes_back_when_a_unit_fails(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(BROKEN)
+    host.manager.fails_with = "/bin/sleep 1002"
+    said = host(f"{APPLY} --atomic")
+    assert said.code == 3
+    assert "shop: 1 unit failed" in said.err
+    assert "going back to generation 1" in said.err
+    assert said.out == "shop: done, 4 steps\n"
+    assert command_of(host) == "ExecStart=:/bin/sleep 1000"
+    assert host("history --user").out.splitlines()[-1].startswith("*   3")
+    assert host("plan --user -f pm-native.toml").code == 2
+
+
+def test_atomic_first_apply_leaves_nothing_when_a_unit_fails(host: SwitchHost) -> None:
+    host.manager.behaviours = {"shop-web.service": Behaviour.FAILS}
+    said = host(f"{APPLY} --atomic")
+    assert said.code == 3
+    assert "going back to what was: nothing" in said.err
+    assert [path for path in host.units.rglob("*") if path.is_file()] == []
+    assert not (host.home / ".local/state/pm-native").exists()
+
+
+def test_atomic_apply_that_goes_well_stays(host: SwitchHost) -> None:
+    assert host(f"{APPLY} --atomic").code == 0
+    assert command_of(host) == "ExecStart=:/bin/sleep 1000"
+
+
+def test_saved_plan_is_applied_as_it_was_shown(host: SwitchHost) -> None:
+    said = host("plan --user -f pm-native.toml -o shop.plan")
+    assert (said.code, said.err) == (2, "next: pm-native apply shop.plan\n")
+    assert stat.S_IMODE((host.home / "shop.plan").stat().st_mode) == 0o600
+    host.config(CHANGED)  # after the plan was saved: of no account
+    said = host("apply shop.plan --user --settle 0")
+    assert (said.code, said.out) == (0, "shop: done, 13 steps\n")
+    assert command_of(host) == "ExecStart=:/bin/sleep 1000"
+
+
+def test_saved_plan_is_refused_when_something_else_would_be_done(host: SwitchHost) -> None:
+    host("plan --user -f pm-native.toml -o shop.plan")
+    host(APPLY)
+    host.manager.calls.clear()
+    said = host("apply shop.plan --user")
+    assert (said.code, said.err) == (
+        1,
+        STALE,
+    )
+    assert host.manager.calls == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "shop.plan is no saved plan: KeyError('format')"),
+        ("[]", "shop.plan is no saved plan: TypeError('list indices must be integers or slices, not str')"),
+        ('{"format": 99, "plan": 1, "texts": {}}', "shop.plan is from a newer pm-native"),
+        ('{"format": 1, "plan": 1, "texts": {}}', "the manifest is damaged: not a JSON object"),
+    ],
+)
+def test_what_is_no_saved_plan_is_refused(host: SwitchHost, text: str, message: str) -> None:
+    (host.home / "shop.plan").write_text(text)
+    said = host("apply shop.plan --user")
+    assert (said.code, said.err) == (1, f"error: {message}\n")
+
+
+def test_saved_plan_whose_text_was_changed_is_refused(host: SwitchHost) -> None:
+    host("plan --user -f pm-native.toml -o shop.plan")
+    path = host.home / "shop.plan"
+    path.write_text(path.read_text().replace("/bin/sleep 1000", "/bin/evil  1000"))
+    said = host("apply shop.plan --user")
+    assert said.code == 1
+    assert said.err == "error: shop-web.service in the plan shop.plan has changed since it was saved\n"
+
+
+def test_saved_plan_and_config_exclude_each_other(host: SwitchHost) -> None:
+    host("plan --user -f pm-native.toml -o shop.plan")
+    said = host("apply shop.plan --user -f pm-native.toml")
+    assert (said.code, said.err) == (
+        64,
+        "error: a saved plan says what to apply\n  hint: leave --file and --from out\n",
+    )
+    assert host("apply no.plan --user").code == 64
