@@ -189,6 +189,7 @@ def test_pm2_example_says_what_gets_lost(monkeypatch: pytest.MonkeyPatch) -> Non
         EXAMPLES / "pm2/ecosystem.config.js", "pm2", ImportOptions(environ=dict(os.environ))
     )
     assert files == [
+        "pm2-worker.env",  # a variable of the app is called a key
         "pm2-migrate.service",
         "pm2-report.service",
         "pm2-report.timer",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from pm_native.apply.snapshot import file_path
@@ -16,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pm_native.compile.bundle import LogDirectory
     from pm_native.plan.model import Plan, Step
     from pm_native.state.layout import Layout
 
@@ -24,15 +22,13 @@ _ON_DISK = (Action.MAKE_DIRECTORY, Action.WRITE, Action.DELETE, Action.LINK, Act
 
 
 class Disk:
-    """The disk side of one run. `gives_away`: folders are given to the users of the processes."""
+    """The disk side of one run."""
 
-    def __init__(self, plan: Plan, layout: Layout, *, gives_away: bool) -> None:
+    def __init__(self, plan: Plan, layout: Layout) -> None:
         self.plan = plan
         self.layout = layout
-        self.gives_away = gives_away and os.geteuid() == 0
         bundle = plan.bundle
         self._files = {item.name: item for item in bundle.files} if bundle else {}
-        self._directories = {item.path: item for item in bundle.directories} if bundle else {}
 
     def check_access(self) -> None:
         """AccessError where a step could not be done, before any is: nothing is stopped for nothing."""
@@ -64,7 +60,8 @@ class Disk:
     def _run(self, step: Step, path: Path) -> None:
         match step.action:
             case Action.MAKE_DIRECTORY:
-                self._make_directory(path, self._directories[step.subject])
+                # Root's own: who can write there can put a link in place of a log that systemd opens as root.
+                path.mkdir(parents=True, exist_ok=True)
             case Action.WRITE:
                 item = self._files[step.subject]
                 secret = step.kind is FileKind.ENVIRONMENT
@@ -81,14 +78,6 @@ class Disk:
     def _installed_path(self, unit: str) -> Path:
         """The path of a unit file as the host itself sees it, whatever our root."""
         return Path("/") / self.layout.units.relative_to(self.layout.root) / unit
-
-    def _make_directory(self, path: Path, item: LogDirectory) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        if self.gives_away and (item.user or item.group):
-            try:
-                shutil.chown(path, item.user or -1, item.group or -1)
-            except LookupError:
-                return  # no such user: the unit fails for the same reason, and that is told with its config line
 
 
 def _is_read_only(path: Path) -> bool:

@@ -104,7 +104,7 @@ class Runner:
         self.progress = progress
         self.options = options or RunOptions()
         self.outcome = Outcome()
-        self._disk = Disk(plan, layout, gives_away=manager is not None)
+        self._disk = Disk(plan, layout)
         self._report: FailureReport | None = None
         self._generations = Generations(store.directory)
         self._generation: Generation | None = None

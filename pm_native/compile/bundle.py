@@ -67,8 +67,6 @@ class LogDirectory:
     """A folder that must be there before a unit starts, since systemd opens log files and makes no folders."""
 
     path: str
-    user: str = ""
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +122,7 @@ def bundle_to_json(bundle: Bundle) -> dict[str, object]:
             {"kind": item.kind.value, "name": item.name, "sha256": item.sha256} for item in bundle.files
         ],
         "units": [_unit_to_json(item) for item in bundle.units],
-        "directories": [
-            {"path": item.path, "user": item.user, "group": item.group} for item in bundle.directories
-        ],
+        "directories": [{"path": item.path} for item in bundle.directories],
         "wanted_by": bundle.wanted_by,
     }
 

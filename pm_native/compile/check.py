@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from pm_native.compile.names import instance_numbers, is_reserved
 from pm_native.model.names import is_name
 from pm_native.model.project import Condition, OnChange, ProcessKind, RestartPolicy
@@ -196,7 +198,9 @@ def _check_user(process: Process, options: CompileOptions, problems: Diagnostics
             place,
             f"there is no user {process.user!r} on this host",
             code="user-missing",
-            hint=f"make it: useradd --system {process.user}",
+            hint=f"make it: useradd --system {shlex.quote(process.user)}"
+            if process.user.isprintable()
+            else "",
             options=options,
             problems=problems,
         )

@@ -1,6 +1,6 @@
 """The environment of a process: each variable in exactly one place, so that no order of systemd's decides.
 
-What the config says itself becomes Environment=. What came from environment files may be secret: it is compiled
+What the config says itself becomes Environment=. What came from environment files, or looks like a secret, is compiled
 into one file of mode 0600, since every local user can read Environment= over D-Bus.
 """
 
@@ -13,6 +13,7 @@ from pm_native.compile.names import prefix
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
 from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
 from pm_native.unit.file import CONFIGURATION_DIRECTORY, INSTANCE, Setting
+from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from pm_native.errors import Diagnostics
     from pm_native.model.project import Process, Project, Variable
 
+# Names that secrets go by, and values that carry one: a URL with a password in it.
+_SECRET_NAME = re.compile(
+    r"PASS(WORD|WD|PHRASE|CODE)?(_|$)|(^|_)(PW|PWD|PASSWD)$|SECRET|TOKEN|CREDENTIAL|PRIVATE|(^|_)(API_?|AUTH_?|ACCESS_?)?KEY(_|$)"
+    r"|(^|_)(DSN|SALT)$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+ROOT_HOME = "/root"
 INSTANCE_VARIABLE = "PM_NATIVE_INSTANCE"
 # Within double quotes, EnvironmentFile= takes a backslash off these and nothing else (systemd.exec(5)).
 _NEEDS_BACKSLASH = re.compile(r'(["\\`$])')
@@ -43,16 +52,32 @@ def environment_settings(
         yield Setting(
             ENVIRONMENT, (value,), origin=process.origin("command"), why="where the program was found"
         )
+    taken = computed_names(process, extra_path)
     for name, variable in process.environment.items():
-        if name not in computed_names(process, extra_path):
+        if name not in taken and not is_secret(name, variable.value):
             yield Setting(ENVIRONMENT, (f"{name}={variable.value}",), origin=variable.span)
-    if from_files(process, extra_path):
+    if needs_home(process, options):
+        yield Setting(ENVIRONMENT, (f"HOME={ROOT_HOME}",), why="systemd gives a home to named users only")
+    if in_file(process, extra_path):
         path = (
             CONFIGURATION_DIRECTORY,
             f"/pm-native/{project.name}/{environment_file_name(project, process)}",
         )
         place = process.origin("environment_files")
-        yield Setting(ENVIRONMENT_FILE, (path,), origin=place, why="compiled from environment files")
+        yield Setting(
+            ENVIRONMENT_FILE, (path,), origin=place, why="what may be secret, for root alone to read"
+        )
+
+
+def needs_home(process: Process, options: CompileOptions) -> bool:
+    """Whether the program would run without HOME, which shells, npm and many more rely on: as root of the system."""
+    given = "HOME" in process.environment or "HOME" in process.file_environment
+    return options.scope is Scope.SYSTEM and process.user is None and not given
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable looks like a secret, by its name or by a password in its URL."""
+    return _SECRET_NAME.search(name) is not None or _SECRET_VALUE.search(value) is not None
 
 
 def computed_names(process: Process, extra_path: str) -> set[str]:
@@ -67,12 +92,18 @@ def computed_names(process: Process, extra_path: str) -> set[str]:
     return names
 
 
-def from_files(process: Process, extra_path: str) -> dict[str, Variable]:
-    """The variables of environment files that nothing else sets."""
-    if not process.file_environment:
-        return {}
-    taken = computed_names(process, extra_path) | set(process.environment)
-    return {name: variable for name, variable in process.file_environment.items() if name not in taken}
+def in_file(process: Process, extra_path: str) -> dict[str, Variable]:
+    """The variables for the compiled file: secrets of the config, and those of environment files that it does not set."""
+    taken = computed_names(process, extra_path)
+    secret = {
+        name: variable
+        for name, variable in process.environment.items()
+        if name not in taken and is_secret(name, variable.value)
+    }
+    taken |= process.environment.keys()
+    return secret | {
+        name: variable for name, variable in process.file_environment.items() if name not in taken
+    }
 
 
 def environment_file_name(project: Project, process: Process) -> str:

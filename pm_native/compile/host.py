@@ -118,6 +118,18 @@ class Host:
         except (OSError, ValueError):  # as above
             return False
 
+    def foreign_owner(self, path: str) -> str:
+        """Who but root can put a file into the folder: `user 33`, `a group`, `everybody`; "" where nobody can."""
+        try:
+            status = os.stat(self._resolve(path, None))
+        except OSError:
+            return ""  # not there: apply makes it, for root
+        if status.st_uid != 0:
+            return f"user {status.st_uid}"
+        if status.st_mode & 0o020 and status.st_gid != 0:
+            return f"group {status.st_gid}"
+        return "everybody" if status.st_mode & 0o002 else ""
+
     def _account(self, name: str) -> Account | None:
         """The user of this name or number; None where the host has none."""
         if self.root != Path("/"):

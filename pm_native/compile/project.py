@@ -20,7 +20,7 @@ from pm_native.compile.environment import (
     check_environment,
     environment_file_name,
     environment_file_text,
-    from_files,
+    in_file,
 )
 from pm_native.compile.names import (
     instance_numbers,
@@ -158,7 +158,7 @@ class Compiler:
         check_pass_through(process, allowed, problems)
         pass_through(process, sections, ("Unit", "Service", "Install"), options, problems)
         main = self.unit(service_name(project, process), sections, process.span)
-        variables = from_files(process, extra_path)
+        variables = in_file(process, extra_path)
         environment_file = None
         if variables:
             name = environment_file_name(project, process)
@@ -275,7 +275,19 @@ class Compiler:
         for target in sorted({process.logs.stdout, process.logs.stderr}):
             if target.startswith("/"):
                 folder = plain_path(target).rpartition("/")[0] or "/"
-                yield LogDirectory(folder, process.user or "", process.group or "")
+                self._check_log_folder(process, folder)
+                yield LogDirectory(folder)
+
+    def _check_log_folder(self, process: Process, folder: str) -> None:
+        """Systemd opens log files as root and follows links: who can write in their folder can write anywhere."""
+        if process.user is None or self.options.scope is Scope.USER:
+            return
+        owner = self.options.host.foreign_owner(folder)
+        if owner:
+            place = process.origin("logs")
+            message = f"{owner} can write in {folder}: a link in place of the log makes root write elsewhere"
+            hint = "log to the journal, or to a folder of root's such as /var/log/NAME"
+            self.problems.warning(place, message, code="log-folder-open", hint=hint)
 
     def unit(self, name: UnitName, sections: Mapping[str, list[Setting]], span: Span) -> CompiledUnit:
         """The unit with its sections in the order of the manual, those without settings left out."""

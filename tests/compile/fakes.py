@@ -29,6 +29,10 @@ GROUPS = {"root", "shop", "ada", "www-data"}
 DIRECTORIES = {"/srv/shop", "/srv/shop/api", "/srv/shop/100% café", "/srv"}
 
 
+# Folders that others than root can write in.
+FOREIGN_OWNERS = {"/srv/shop/logs": "user 990"}
+
+
 class FakeHost(Host):
     """A host with PROGRAMS, ACCOUNTS, GROUPS, DIRECTORIES and four CPUs; nothing is looked up anywhere."""
 
@@ -57,6 +61,9 @@ class FakeHost(Host):
 
     def _has_group(self, name: str) -> bool:
         return name in GROUPS
+
+    def foreign_owner(self, path: str) -> str:
+        return FOREIGN_OWNERS.get(path, "")
 
     def _is_directory(self, path: str) -> bool:
         return path in DIRECTORIES

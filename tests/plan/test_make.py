@@ -295,7 +295,7 @@ def test_offline_is_files_and_links_alone() -> None:
 
 
 def test_folders_for_logs_are_made_where_they_are_missing() -> None:
-    folders = (LogDirectory("/var/log/shop", "shop", "shop"), LogDirectory("/var/log/old"))
+    folders = (LogDirectory("/var/log/shop"), LogDirectory("/var/log/old"))
     bundle = make_bundle(texts={}, directories=folders)
     host = replace(after_apply(bundle), directories=frozenset({"/var/log/old"}))
     assert steps(make_plan(bundle, host)) == ["make-directory /var/log/shop: log files go there"]
