@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from signal import Signals
 
 from pm_native.unit.name import Scope
@@ -77,7 +78,7 @@ class FailureReport:
     manager: Manager
     bundle: Bundle | None
     scope: Scope
-    read_journal: Callable[[str], tuple[str, ...]]
+    read_journal: Callable[[UnitDetails], tuple[str, ...]]
     failures: list[UnitFailure] = field(default_factory=list)
     _units: dict[str, BundleUnit] = field(default_factory=dict)
 
@@ -99,9 +100,7 @@ class FailureReport:
                 exit=exit_words(details) if details is not None else "",
                 process=known.process if known is not None else "",
                 where=known.where if known is not None else "",
-                journal=self.read_journal(details.invocation_id)
-                if details and details.invocation_id
-                else (),
+                journal=self.read_journal(details) if details and details.invocation_id else (),
                 log_file=self._log_file(known) if details is not None and known is not None else "",
             )
         )
@@ -120,7 +119,7 @@ async def describe_failure(
     return report.failures[0]
 
 
-def journal_of(scope: Scope) -> Callable[[str], tuple[str, ...]]:
+def journal_of(scope: Scope) -> Callable[[UnitDetails], tuple[str, ...]]:
     """What reads the journal of the manager of `scope`, everything in it that was said up to now."""
     if scope is Scope.SYSTEM and os.geteuid() == 0:
         # The last words of a program that has just ended may still be on their way.
@@ -142,12 +141,22 @@ def exit_words(details: UnitDetails) -> str:
     return f"exit status {status}"
 
 
-def journal_lines(invocation_id: str, scope: Scope, count: int = JOURNAL_LINES) -> tuple[str, ...]:
+def journal_lines(details: UnitDetails, scope: Scope, count: int = JOURNAL_LINES) -> tuple[str, ...]:
     """The last lines of one run of a unit: its own, and systemd's about it; none where there is no journal."""
-    own = "USER_INVOCATION_ID" if scope is Scope.USER else "INVOCATION_ID"
-    manager = ["--user"] if scope is Scope.USER else []
-    match = [f"_SYSTEMD_INVOCATION_ID={invocation_id}", "+", f"{own}={invocation_id}"]
+    is_user = scope is Scope.USER
+    match = [f"_SYSTEMD_INVOCATION_ID={details.invocation_id}", "+"]
+    match.append(f"{'USER_' if is_user else ''}INVOCATION_ID={details.invocation_id}")
+    if details.exec_main_pid:
+        # journald misses the run's id of lines whose writer is gone before it could look.
+        unit = f"{'_SYSTEMD_USER_UNIT' if is_user else '_SYSTEMD_UNIT'}={details.name}"
+        match += ["+", unit, f"_PID={details.exec_main_pid}", "_BOOT_ID=" + _boot_id()]
+    manager = ["--user"] if is_user else []
     return _journalctl(*manager, "--quiet", "--no-pager", "--output=cat", f"--lines={count}", *match)
+
+
+def _boot_id() -> str:
+    """The id of this boot, as the journal writes it: process ids come again after the next."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
 
 
 def _journalctl(*words: str) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pm_native.state.layout import Layout
     from pm_native.state.store import Store
 
-SETTLE_SEC = 1.0
+# Between two restarts at the usual delays (100 ms, 500 ms, 1 s), so that a crash loop is not looked at in mid-start.
+SETTLE_SEC = 1.3
 _JOBS = {
     Action.STOP: JobType.STOP,
     Action.START: JobType.START,

@@ -40,7 +40,7 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
 @click.option(
     "--settle",
     type=click.FloatRange(0, 600),
-    default=1.0,
+    default=1.3,
     show_default=True,
     metavar="SECONDS",
     help="How long what was started is watched.",

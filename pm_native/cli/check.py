@@ -23,7 +23,7 @@ Examples:
   pm-native check --format github      annotations in a workflow
 
 \b
-The same without pm-native: systemd-analyze verify build/systemd/*"""
+Of generated units, the same without pm-native: systemd-analyze verify build/systemd/*.service"""
 )
 @with_source
 @with_scope

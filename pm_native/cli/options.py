@@ -155,10 +155,17 @@ def with_scope(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def layout_of(scope: Scope, root: Path | None) -> Layout:
-    """The layout of what `with_scope` gave."""
+    """The layout of what `with_scope` gave; UsageError where the root's folders are links that lead out of it."""
     from pm_native.state.layout import system_layout, user_layout  # noqa: PLC0415 - not for --help
 
-    if root is not None and not root.is_dir():
+    if root is None:
+        return system_layout() if scope is Scope.SYSTEM else user_layout(os.environ)
+    if not root.is_dir():
         raise UsageError(f"--root: there is no folder {root}")
-    base = root.absolute() if root is not None else Path("/")
-    return system_layout(base) if scope is Scope.SYSTEM else user_layout(os.environ, base)
+    base = root.resolve()
+    layout = system_layout(base) if scope is Scope.SYSTEM else user_layout(os.environ, base)
+    for folder in (layout.units, layout.configuration, layout.state, layout.runtime):
+        if not folder.resolve().is_relative_to(base):
+            hint = "make it a folder of the root's own, or a relative link within it"
+            raise UsageError(f"--root: {folder} is a link that leads out of {root}", hint=hint)
+    return layout

@@ -32,7 +32,7 @@ The same without pm-native: put the old files back, systemctl daemon-reload, and
 @click.option(
     "--settle",
     type=click.FloatRange(0, 600),
-    default=1.0,
+    default=1.3,
     show_default=True,
     metavar="SECONDS",
     help="How long what was started is watched.",

@@ -16,7 +16,7 @@ Examples:
   pm-native stop api@3              one instance
 
 \b
-What was stopped starts again at the next boot, or with the next apply that changes it.
+What was stopped stays so, through apply too, until `pm-native start` or the next boot.
 Exit code 4: a unit failed.
 
 \b

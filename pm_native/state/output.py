@@ -42,8 +42,8 @@ def write_set(bundle: Bundle, directory: Path) -> Written:
         return _write_set(bundle, directory)
     except PermissionError as error:
         raise AccessError(f"cannot write {error.filename}: permission denied") from error
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UnavailableError(f"cannot write to {directory}: {error.strerror}") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot write {error.filename or directory}: {error.strerror}") from error
 
 
 def _write_set(bundle: Bundle, directory: Path) -> Written:
@@ -51,29 +51,38 @@ def _write_set(bundle: Bundle, directory: Path) -> Written:
     changed: list[str] = []
     for item in bundle.files:
         path = f"{directory}/{item.name}"
-        new = item.text.encode()
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, item.mode)
-            created.append(item.name)
-        except FileExistsError:
-            if _is_unchanged(path, new, item.mode):
-                continue
-            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
-            changed.append(item.name)
-        with open(descriptor, "wb", buffering=0) as stream:
-            os.fchmod(descriptor, item.mode)  # before a secret is in it, whatever the umask
-            stream.write(new)
+        was = _write_where_different(path, item.text.encode(), item.mode)
+        if was is not None:
+            (created if was == "missing" else changed).append(item.name)
     names = {item.name for item in bundle.files}
     removed = sorted(_last_names(directory) - names)
     for name in removed:
         (directory / name).unlink(missing_ok=True)
-    manifest = manifest_text(bundle).encode()
-    if _read(directory / MANIFEST_NAME) != manifest:
-        (directory / MANIFEST_NAME).write_bytes(manifest)
+    # For its owner alone: it has the hashes of environment files, and a short secret could be guessed by one.
+    _write_where_different(f"{directory}/{MANIFEST_NAME}", manifest_text(bundle).encode(), 0o600)
     unchanged = len(bundle.files) - len(created) - len(changed)
     return Written(
         created=tuple(created), changed=tuple(changed), removed=tuple(removed), unchanged=unchanged
     )
+
+
+def _write_where_different(path: str, data: bytes, mode: int) -> str | None:
+    """Write a file, never through a link; what it was before: `missing`, `different`, or None: as it should be."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        was = "missing"
+    except FileExistsError:
+        if _is_unchanged(path, data, mode):
+            return None
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
+        was = "different"
+    try:
+        with open(descriptor, "wb") as stream:
+            os.fchmod(descriptor, mode)  # before a secret is in it, whatever the umask
+            stream.write(data)
+    except OSError as error:  # the kernel names no file where the disk is full
+        raise type(error)(error.errno, error.strerror, path) from error
+    return was
 
 
 def _is_unchanged(path: str, data: bytes, mode: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -175,18 +176,32 @@ def test_end_of_a_process_in_words(code: int, status: int, result: str, words: s
     assert exit_words(details) == words
 
 
+RUN = replace(DETAILS, name="shop-web.service", invocation_id="ab" * 16, exec_main_pid=0)
+
+
 def test_journal_of_a_user_is_asked_for_by_its_own_names(host: Host) -> None:
     host.program("journalctl", JOURNAL)
-    assert journal_lines("ab" * 16, Scope.USER, 3) == ("web: cannot listen", "Main process exited")
+    assert journal_lines(RUN, Scope.USER, 3) == ("web: cannot listen", "Main process exited")
     assert (host.programs / "journalctl.calls").read_text() == (
         "--user --quiet --no-pager --output=cat --lines=3"
         f" _SYSTEMD_INVOCATION_ID={'ab' * 16} + USER_INVOCATION_ID={'ab' * 16}\n"
     )
 
 
+def test_last_words_of_a_program_that_died_at_once_are_found_by_its_pid(host: Host) -> None:
+    host.program("journalctl", JOURNAL)
+    journal_lines(replace(RUN, exec_main_pid=4711), Scope.SYSTEM)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+    assert (host.programs / "journalctl.calls").read_text() == (
+        "--quiet --no-pager --output=cat --lines=10"
+        f" _SYSTEMD_INVOCATION_ID={'ab' * 16} + INVOCATION_ID={'ab' * 16}"
+        f" + _SYSTEMD_UNIT=shop-web.service _PID=4711 _BOOT_ID={boot}\n"
+    )
+
+
 def test_host_without_a_journal_has_no_lines(host: Host) -> None:
     assert host.programs.is_dir()
-    assert journal_lines("ab" * 16, Scope.SYSTEM) == ()
+    assert journal_lines(RUN, Scope.SYSTEM) == ()
 
 
 def test_every_job_is_told_as_it_ends(host: Host) -> None:

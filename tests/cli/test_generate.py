@@ -221,7 +221,7 @@ def test_other_users_and_hosts_are_compiled_for(shop: Shop) -> None:
         (("--base-port", "0"), 64, "'--base-port'"),
         (("extra",), 64, "unexpected extra argument"),
         (("-o", "pm-native.toml"), 64, "pm-native.toml"),
-        (("-o", "pm-native.toml/below"), 69, "cannot write to pm-native.toml/below"),
+        (("-o", "pm-native.toml/below"), 69, "cannot write pm-native.toml/below"),
     ],
 )
 def test_wrong_command_lines_write_nothing(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from dataclasses import replace
+from errno import ENOSPC
 from hashlib import sha256
 from pathlib import Path
 
@@ -166,3 +168,37 @@ def test_file_that_is_a_folder_and_file_that_may_not_be_read_are_failures_with_w
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert refusal(folder, AccessError)[0] == f"cannot read {folder}/{MANIFEST_NAME}: permission denied"
+
+
+@pytest.mark.parametrize("name", ["pm-native-manifest.json", "shop-web.service"])
+def test_set_is_never_written_through_a_link(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "units"
+    folder.mkdir()
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises((UnavailableError, AccessError)) as caught:
+        write_set(one(), folder)
+    assert str(folder / name) in caught.value.message
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "shop-web.service").mkdir()
+    with pytest.raises(UnavailableError) as caught:
+        write_set(one(), tmp_path)
+    assert caught.value.message == f"cannot write {tmp_path / 'shop-web.service'}: Is a directory"
+
+
+def test_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(UnavailableError) as caught:
+        write_set(one(), tmp_path)
+    first = one().files[0].name
+    assert caught.value.message == f"cannot write {tmp_path / first}: No space left on device"
+
+
+def test_manifest_is_for_its_owner_alone(tmp_path: Path) -> None:
+    write_set(one(), tmp_path)
+    assert (tmp_path / "pm-native-manifest.json").stat().st_mode & 0o777 == 0o600
