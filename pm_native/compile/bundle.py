@@ -49,6 +49,7 @@ class BundleUnit:
 
     `file` is the unit file it is made from, `where` the line of the source, `after` the units of the bundle that
     must be started before it, `requires` those whose restart restarts it, `files` the environment files it reads.
+    Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
     """
 
     name: str
@@ -60,6 +61,7 @@ class BundleUnit:
     after: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    protect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ def _unit_to_json(unit: BundleUnit) -> dict[str, object]:
         data["start"] = False
     if unit.on_change is not OnChange.RESTART:
         data["on_change"] = unit.on_change.value
+    if unit.protect:
+        data["protect"] = True
     return data
 
 
@@ -207,4 +211,6 @@ def _unit(item: dict[str, object]) -> BundleUnit:
             fields[key] = tuple(fields[key])  # type: ignore[arg-type]  # a JSON array, or TypeError
     if "on_change" in fields:
         fields["on_change"] = OnChange(str(fields["on_change"]))
+    if not isinstance(fields.get("protect", False), bool):
+        raise TypeError("protect is of another type")
     return BundleUnit(**fields)  # type: ignore[arg-type]  # TypeError where a key is foreign

@@ -252,6 +252,7 @@ class Compiler:
             "process": process.name,
             "where": process.span.where,
             "on_change": process.on_change,
+            "protect": process.protect,
             "after": after,
             "requires": requires,
             "files": (environment_file_name(project, process),) if has_environment_file else (),

@@ -230,7 +230,7 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         fields["instances"] = instances.value
     elif instances is not None:
         fields["instances"] = instances
-    for key in ("description", "autostart", "notify", "on_change"):
+    for key in ("description", "autostart", "notify", "on_change", "protect"):
         if key in values:
             fields[key] = values[key]
     if "start_timeout" in values:

@@ -422,6 +422,14 @@ PROCESS = Table(
             example='"keep"',
         ),
         Key(
+            name="protect",
+            type=Flag(),
+            help="Keeps it when it is no longer in the config, and from `pm-native remove`: it is stopped and taken"
+            " away with --force alone.",
+            default="false",
+            example="true",
+        ),
+        Key(
             name="directory",
             type=Text("a path"),
             help="The folder that it runs in; relative to the project's.",

@@ -179,6 +179,7 @@ class Process:
     schedule: tuple[str, ...] = ()
     on_change: OnChange = OnChange.RESTART
     autostart: bool = True
+    protect: bool = False
     notify: bool = False
     start_timeout_usec: int | None = None
     user: str | None = None

@@ -38,6 +38,7 @@ TREE: dict[str, object] = {
             "limits": {"memory": "512M", "cpu": "150%", "tasks": 256, "open_files": 65536},
             "logs": {"stdout": "log/api.log"},
             "on_change": "keep",
+            "protect": True,
             "umask": "027",
             "environment": {"UTF8": "café → 日本"},
             "systemd": {"Service": {"LimitCORE": "infinity", "PrivateTmp": True, "Nice": 5}},
@@ -86,7 +87,13 @@ def fields(project: Project) -> list[object]:
         found += [
             (process.name, process.command, process.directory, process.kind, process.instances),
             (process.port, process.restart, process.stop, process.limits, process.logs, process.schedule),
-            (process.on_change, process.autostart, process.notify, process.start_timeout_usec),
+            (
+                process.on_change,
+                process.autostart,
+                process.notify,
+                process.start_timeout_usec,
+                process.protect,
+            ),
             (process.user, process.group, process.umask),
             [(item.name, item.condition) for item in process.depends_on],
             {name: variable.value for name, variable in process.environment.items()},

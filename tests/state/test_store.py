@@ -28,7 +28,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_record_comes_back_as_it_was_recorded(store: Store) -> None:
-    bundle = pool(2, on_change=OnChange.KEEP, after=("shop-db.service",), files=("shop-api.env",))
+    bundle = pool(
+        2, on_change=OnChange.KEEP, after=("shop-db.service",), files=("shop-api.env",), protect=True
+    )
     installed = Installed(
         generation=3, bundle=bundle, complete=False, to_restart=("a.service",), to_start=("b.service",)
     )
