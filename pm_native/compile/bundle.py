@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from pm_native.errors import StateError
 from pm_native.model.names import is_name
-from pm_native.model.project import OnChange, SourceFile
+from pm_native.model.record import OnChange, SourceFile
 from pm_native.unit.name import Scope, escape_slice_part
 
 FORMAT = 1

@@ -6,7 +6,8 @@ import shlex
 
 from pm_native.compile.names import instance_numbers, is_reserved
 from pm_native.model.names import is_name
-from pm_native.model.project import Condition, OnChange, ProcessKind, RestartPolicy
+from pm_native.model.project import Condition, ProcessKind, RestartPolicy
+from pm_native.model.record import OnChange
 from pm_native.unit.name import NAME_MAX, escape_slice_part
 
 TYPE_CHECKING = False

@@ -25,7 +25,8 @@ from pm_native.config.types import (
     Name,
     Text,
 )
-from pm_native.model.project import Condition, OnChange, ProcessKind, RestartPolicy, StopMode
+from pm_native.model.project import Condition, ProcessKind, RestartPolicy, StopMode
+from pm_native.model.record import OnChange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

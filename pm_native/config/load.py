@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from pm_native.config.decode import decode_project
-from pm_native.model.project import SourceFile, Variable
+from pm_native.model.project import Variable
+from pm_native.model.record import SourceFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from pm_native.model.project import (
     Project,
     Restart,
     RestartPolicy,
-    SourceFile,
     Stop,
     StopMode,
     Variable,
 )
+from pm_native.model.record import SourceFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

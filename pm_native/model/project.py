@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pm_native.errors import NOWHERE
+from pm_native.model.record import OnChange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from pm_native.errors import Span
+    from pm_native.model.record import SourceFile
 
 SECOND = 1_000_000
 JOURNAL = "journal"
@@ -55,15 +57,6 @@ class StopMode(StrEnum):
     GROUP = "control-group"
     MIXED = "mixed"
     MAIN = "process"
-
-
-class OnChange(StrEnum):
-    """What apply does to a running process whose units have changed."""
-
-    RESTART = "restart"
-    RELOAD = "reload"
-    STOP_START = "stop-start"
-    KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,14 +196,6 @@ class Process:
     def is_pool(self) -> bool:
         """Whether it runs as numbered instances of a template."""
         return self.instances is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """A file that the model was made from: its absolute path, and the SHA-256 of what was read."""
-
-    path: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

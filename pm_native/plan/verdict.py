@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pm_native.model.project import OnChange
+from pm_native.model.record import OnChange
 from pm_native.plan.diff import needs_restart
 from pm_native.plan.model import Action, Drift, Step
 from pm_native.plan.order import dependencies_first

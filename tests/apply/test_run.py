@@ -15,7 +15,7 @@ from pm_native.bus.manager import BusLostError, NoSuchUnitError
 from pm_native.bus.scheduler import WINDOW, JobStage
 from pm_native.compile.bundle import BundleUnit, LogDirectory, recorded
 from pm_native.errors import AccessError, StateError, UnavailableError
-from pm_native.model.project import OnChange, SourceFile
+from pm_native.model.record import OnChange, SourceFile
 from tests.apply.hosts import DB, ENV, SHOP, WEB, Told, changed, compiled
 from tests.plan.hosts import service_text
 

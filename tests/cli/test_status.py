@@ -10,7 +10,7 @@ import pytest
 
 from pm_native.bus.fake import FakeUnit
 from pm_native.cli.status_text import Screen, TablePrinter, table_text
-from pm_native.model.project import SourceFile
+from pm_native.model.record import SourceFile
 from pm_native.monitor.table import UnitStatus
 from pm_native.monitor.tree import TreeProcess
 from tests.cli.host import CommandHost

@@ -10,7 +10,7 @@ import pytest
 
 from pm_native.config.load import load_project, parse_text
 from pm_native.errors import Diagnostics, Source
-from pm_native.model.project import SourceFile
+from pm_native.model.record import SourceFile
 from tests.cases.case import rendered
 
 TYPE_CHECKING = False

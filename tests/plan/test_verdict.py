@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pm_native.compile.bundle import BundleUnit
-from pm_native.model.project import OnChange
+from pm_native.model.record import OnChange
 from pm_native.plan.make import make_plan
 from pm_native.unit.name import Scope
 from tests.plan.hosts import (

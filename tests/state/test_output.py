@@ -14,7 +14,7 @@ import pytest
 
 from pm_native.compile.bundle import MANIFEST_NAME
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
-from pm_native.model.project import SourceFile
+from pm_native.model.record import SourceFile
 from pm_native.state.output import Written, read_set, unit_files, write_set
 from tests.plan.hosts import make_bundle, one, service_text
 

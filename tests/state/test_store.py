@@ -11,7 +11,7 @@ import pytest
 
 from pm_native.compile.bundle import FileKind, Installed, recorded
 from pm_native.errors import AccessError, StateError
-from pm_native.model.project import OnChange
+from pm_native.model.record import OnChange
 from pm_native.state.layout import system_layout, user_layout
 from pm_native.state.store import Store, known_projects
 from pm_native.unit.name import Scope

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.values import App
 from pm_native.model.names import nearest_name
-from pm_native.model.project import Project, SourceFile
+from pm_native.model.project import Project
+from pm_native.model.record import SourceFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
