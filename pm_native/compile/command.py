@@ -79,7 +79,7 @@ def _missing_hint(name: str, process: Process) -> str:
     if "/" in name:
         return f"the path starts at {process.directory}" if not name.startswith("/") else "check the path"
     whom = f"user {process.user}" if process.user else "the service manager"
-    return f"install it where {whom} finds it, write its absolute path, or set PATH in `environment`"
+    return f"install it where {whom} finds it, write its absolute path, or set PATH in its environment"
 
 
 def _check_words(process: Process, span: Span, problems: Diagnostics) -> None:

@@ -266,6 +266,8 @@ def _command(values: Values, decoder: TableDecoder, node: Node, problems: Diagno
         return ()
     if found := [word for word in words if word in _SHELL_WORDS]:
         hint = "shell = true runs it by /bin/sh -c; a list of words takes it literally"
+        if found[0] == "&":
+            hint = "take it out: systemd itself keeps the program in the background"
         problems.warning(
             span, f"{found[0]!r} means something to a shell only", code="needs-shell", hint=hint
         )

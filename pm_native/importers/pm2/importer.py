@@ -263,6 +263,12 @@ class _Reader:
             message = "PM2 stops counting restarts once an app is up for a while; here max_restarts counts at any time"
             hint = "an app that gave up shows as failed: systemctl reset-failed, then start; or raise max_restarts"
             self.problems.note(whole, message, code="pm2-restart-limit", hint=hint)
+        chosen = self.options.variant
+        if chosen is not None and chosen not in variants:
+            known = ", ".join(f"env_{name}" for name in sorted(variants)) or "no env_<name> at all"
+            message = f"no app has env_{chosen}: env alone counts"
+            hint = f"there is {known}"
+            self.problems.warning(self.source.whole(), message, code="pm2-no-variant", hint=hint)
         if variants and self.options.variant is None:
             names = ", ".join(f"env_{name}" for name in sorted(variants))
             hint = f"choose one: --env {min(variants)}"

@@ -136,14 +136,8 @@ class ProcessReader:
         return path
 
     def variant(self, variant: str) -> Node | None:
-        """The `env_<variant>` table; a warning where this app has none."""
-        tables = self.app.environments()
-        if variant not in tables:
-            known = ", ".join(sorted(tables))
-            hint = f"it has: {known}" if known else "it has no env_<name> at all"
-            message = f"this app has no env_{variant}: its env alone counts"
-            self.problems.warning(self.app.node.span, message, code="pm2-no-variant", hint=hint)
-        return tables.get(variant)
+        """The `env_<variant>` table, where this app has one."""
+        return self.app.environments().get(variant)
 
     def instances(self) -> int | str | None:
         """How many: a number, "max", or None where it is not set."""
