@@ -33,7 +33,7 @@ class LineProgress:
     def done(self, step: Step) -> None:
         """Count a file, or tell of the reload."""
         if step.action is Action.RELOAD_MANAGER:
-            click.echo(self._style(f"wrote {self._files} files, reloaded the manager", "dim"), err=True)
+            click.echo(self._style(f"{self._files} file{'s' if self._files != 1 else ''} in place, manager reloaded", "dim"), err=True)
         elif step.action is not Action.RESET_FAILED:
             self._files += 1
 
