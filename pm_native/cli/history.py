@@ -9,6 +9,7 @@ import click
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import Result, finish
 from pm_native.cli.style import Style
+from pm_native.cli.target import complete_projects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Examples:
 \b
 The same without pm-native: none. systemd keeps one state, the present one."""
 )
-@click.argument("project", required=False)
+@click.argument("project", required=False, shell_complete=complete_projects)
 @with_scope
 @with_json
 def history(*, project: str | None, scope: Scope, root: Path | None) -> int:

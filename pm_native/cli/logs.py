@@ -11,7 +11,7 @@ import click
 
 from pm_native.cli.options import layout_of
 from pm_native.cli.report import Messages
-from pm_native.cli.target import scope_of, select, with_manager
+from pm_native.cli.target import complete_words, scope_of, select, with_manager
 from pm_native.errors import ExitCode, UnavailableError, UsageError
 from pm_native.unit.name import Scope
 
@@ -52,7 +52,7 @@ file is rotated; --since and --json are for the journal only. --json is journalc
 \b
 The same without pm-native: journalctl -u 'shop-api@*.service' -n 100"""
 )
-@click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS|INSTANCE]...")
+@click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS|INSTANCE]...", shell_complete=complete_words)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="How many lines: 100, or all with --since.")
 @click.option("--since", default="", metavar="TIME", help="From this time on, as systemd.time(7) has it.")

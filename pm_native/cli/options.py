@@ -47,6 +47,27 @@ def parse_formation(text: str) -> dict[str, int]:
     return counts
 
 
+_SOURCE_OPTIONS = (
+    click.option(
+        "-f", "--file", type=click.Path(path_type=Path), help="The config; else the one in this folder."
+    ),
+    click.option("--project", "project_name", help="The name of the project, over what the config says."),
+    click.option("--env", "variant", help="PM2: lay env_NAME over env."),
+    click.option(
+        "--formation", default="", metavar="NAME=N,...", help="Procfile: instances of each process."
+    ),
+    click.option("--base-port", type=click.IntRange(1, 65535), help="Procfile: the first PORT (5000)."),
+    click.option("--strict", is_flag=True, help="Take warnings as errors."),
+    click.option("--allow-missing", is_flag=True, help="Warn of programs and users that this host lacks."),
+    click.option(
+        "--systemd-version",
+        default="auto",
+        metavar="auto|N",
+        help="The systemd to compile for (this host's).",
+    ),
+)
+
+
 def with_source(function: Callable[..., int]) -> Callable[..., int]:
     """The options of commands that read a config; the command gets them as `source`."""
 
@@ -75,31 +96,8 @@ def with_source(function: Callable[..., int]) -> Callable[..., int]:
         )
         return function(*args, source=source, **rest)
 
-    options = (
-        click.option(
-            "-f", "--file", type=click.Path(path_type=Path), help="The config; else the one in this folder."
-        ),
-        click.option(
-            "--project", "project_name", help="The name of the project, over what the config says."
-        ),
-        click.option("--env", "variant", help="PM2: lay env_NAME over env."),
-        click.option(
-            "--formation", default="", metavar="NAME=N,...", help="Procfile: instances of each process."
-        ),
-        click.option("--base-port", type=click.IntRange(1, 65535), help="Procfile: the first PORT (5000)."),
-        click.option("--strict", is_flag=True, help="Take warnings as errors."),
-        click.option(
-            "--allow-missing", is_flag=True, help="Warn of programs and users that this host lacks."
-        ),
-        click.option(
-            "--systemd-version",
-            default="auto",
-            metavar="auto|N",
-            help="The systemd to compile for (this host's).",
-        ),
-    )
     wrapped: Callable[..., int] = collect
-    for option in reversed(options):
+    for option in reversed(_SOURCE_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
 

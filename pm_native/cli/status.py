@@ -11,7 +11,7 @@ import click
 
 from pm_native.cli.options import layout_of, with_json
 from pm_native.cli.report import Result, finish, presentation
-from pm_native.cli.target import manager_words, scope_of, select, with_manager
+from pm_native.cli.target import complete_words, manager_words, scope_of, select, with_manager
 from pm_native.errors import ExitCode, UsageError
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ Exit code 4: something failed, or waits for its restart after a failure. What wa
 \b
 The same without pm-native: systemctl status 'shop-*', systemd-cgtop"""
 )
-@click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS]...")
+@click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS]...", shell_complete=complete_words)
 @click.option("-w", "--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option("--interval", default="2s", show_default=True, metavar="TIME", help="How often, with --watch.")
 @click.option("--tree", is_flag=True, help="Show the processes of each unit, too.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pm_native.cli.options import layout_of, with_json
-from pm_native.cli.target import scope_of, with_manager
+from pm_native.cli.target import complete_words, scope_of, with_manager
 
 
 @click.command(
@@ -22,7 +22,7 @@ Exit code 4: a unit failed.
 \b
 The same without pm-native: systemctl stop shop.target, systemctl stop shop-api@1.service"""
 )
-@click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS|INSTANCE]...")
+@click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS|INSTANCE]...", shell_complete=complete_words)
 @with_manager
 @with_json
 def stop(*, words: tuple[str, ...], user: bool) -> int:

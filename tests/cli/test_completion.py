@@ -1,0 +1,43 @@
+"""What a shell offers after a command: the names of what is installed."""
+
+from __future__ import annotations
+
+import pytest
+from click.shell_completion import ShellComplete
+
+from pm_native.cli.main import COMPLETION_VARIABLE, cli
+from tests.cli.switch_host import SwitchHost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> SwitchHost:
+    return SwitchHost(tmp_path, monkeypatch, capsys)
+
+
+def offered(*words: str, begun: str = "") -> list[str]:
+    shell = ShellComplete(cli, {}, "pm-native", COMPLETION_VARIABLE)
+    return [item.value for item in shell.get_completions(list(words), begun)]
+
+
+def test_processes_and_instances_are_offered(host: SwitchHost) -> None:
+    host("apply --user -f pm-native.toml --settle 0")
+    assert offered("status", "--user") == ["api", "api@1", "api@2", "shop", "web"]
+    assert offered("restart", "--user", begun="api@") == ["api@1", "api@2"]
+    assert offered("history", "--user") == ["shop"]
+
+
+def test_nothing_is_offered_where_nothing_is_installed(host: SwitchHost) -> None:
+    assert host.home.is_dir()
+    assert offered("stop", "--user") == []
+    assert offered("history", "--user") == []
+
+
+def test_damaged_record_does_not_speak_into_the_command_line(host: SwitchHost) -> None:
+    record = host.home / ".local/state/pm-native/shop/current.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    assert offered("stop", "--user") == []
