@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pm_native.apply.save import save_beside
 from pm_native.apply.snapshot import file_path
 from pm_native.compile.bundle import FileKind
 from pm_native.errors import AccessError
@@ -58,6 +59,8 @@ class Disk:
         return file_path(self.layout, self.plan.project, step.kind, step.subject)
 
     def _run(self, step: Step, path: Path) -> None:
+        if step.saved_as:
+            save_beside(path, path.with_name(step.saved_as))
         match step.action:
             case Action.MAKE_DIRECTORY:
                 # Root's own: who can write there can put a link in place of a log that systemd opens as root.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
+from pm_native.apply.drop_ins import find_drop_ins
 from pm_native.compile.bundle import FileKind
 from pm_native.compile.project import MADE_BY
 from pm_native.plan.make import link_name
-from pm_native.plan.model import Snapshot
+from pm_native.plan.model import Foreign, Snapshot, TakenBy
 from pm_native.state.files import read_text
 
 TYPE_CHECKING = False
@@ -24,6 +26,10 @@ _VENDOR_DIRECTORIES = {
     "system": ("usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
     "user": ("etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"),
 }
+_PROJECT = re.compile(rf"# {MADE_BY}: project=(\S+) ")
+# Where a specifier, "~" or "-" begins it, what it is or whether it must be there is not known.
+_WORKING_DIRECTORY = re.compile(r"^WorkingDirectory=(/(?:[^%\n]|%%)*)$", re.MULTILINE)
+_OTHER_ROOT = re.compile(r"^Root(?:Directory|Image)=", re.MULTILINE)
 
 
 def file_path(layout: Layout, project: str, kind: FileKind | None, name: str) -> Path:
@@ -49,11 +55,17 @@ async def take_snapshot(
             if item.kind is not FileKind.ENVIRONMENT:
                 raise
             unreadable.add(name)
+    since_ns = _recorded_ns(layout, project)
+    drop_ins = find_drop_ins(layout, {unit.name for bundle in bundles for unit in bundle.units}, since_ns)
     states = None
+    outdated: list[str] = []
     if manager is not None:
         names = {unit.name for bundle in bundles for unit in bundle.units}
         templates = [name for name in files if "@." in name]
         states = await _states(manager, names, [name.replace("@.", "@*.") for name in templates])
+        if installed is not None and installed.complete:
+            changed = drop_ins.changed | set(_changed_units(layout, installed.bundle, since_ns))
+            outdated = await _outdated(manager, names & changed)
     return Snapshot(
         installed=installed,
         files=texts,
@@ -62,6 +74,9 @@ async def take_snapshot(
         foreign=dict(_foreign(layout, project, files.values(), texts, installed)),
         masked=frozenset(masked),
         unreadable=frozenset(unreadable),
+        drop_ins=drop_ins.items,
+        missing=dict(_missing(layout, wanted)),
+        outdated=tuple(outdated),
         states=states,
     )
 
@@ -71,6 +86,45 @@ async def _states(manager: Manager, names: set[str], patterns: list[str]) -> Map
     if patterns:
         states |= {state.name: state for state in await manager.list_units(patterns)}
     return states
+
+
+def _recorded_ns(layout: Layout, project: str) -> int:
+    """When the last apply was recorded, by which time systemd had read all files; 0: never."""
+    try:
+        return (layout.records(project) / "current.json").stat().st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return 0
+
+
+def _changed_units(layout: Layout, bundle: Bundle, since_ns: int) -> Iterator[str]:
+    """The units whose files were written to since: others need not be asked about."""
+    changed = set()
+    for item in bundle.files:
+        path = layout.units / item.name
+        if item.kind is FileKind.UNIT and path.exists() and path.stat().st_mtime_ns > since_ns:
+            changed.add(item.name)
+    return (unit.name for unit in bundle.units if unit.file in changed)
+
+
+async def _outdated(manager: Manager, names: set[str]) -> list[str]:
+    """Those that systemd itself says it knows older files of than there are."""
+    found = await manager.details(sorted(names)) if names else {}
+    return sorted(name for name, details in found.items() if details.need_daemon_reload)
+
+
+def _missing(layout: Layout, wanted: Bundle | None) -> Iterator[tuple[str, str]]:
+    """The working directories that are not there, by unit file."""
+    for item in wanted.files if wanted else ():
+        found = _WORKING_DIRECTORY.search(item.text)
+        if item.kind is not FileKind.UNIT or found is None or _OTHER_ROOT.search(item.text):
+            continue
+        path = found[1].replace("%%", "%")
+        try:
+            (layout.root / path.lstrip("/")).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            yield item.name, path
+        except PermissionError:
+            continue  # in a folder that the caller cannot look into: the unit's user may
 
 
 def _text(layout: Layout, project: str, item: BundleFile) -> str | None:
@@ -105,7 +159,7 @@ def _foreign(
     files: Iterable[BundleFile],
     texts: Mapping[str, str],
     installed: Installed | None,
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, Foreign]]:
     """Files in the way that are not ours, by manifest and header."""
     owned = {item.name for item in installed.bundle.files} if installed else set()
     vendor = [layout.root / directory for directory in _VENDOR_DIRECTORIES[layout.scope.value]]
@@ -113,21 +167,51 @@ def _foreign(
         if item.kind is FileKind.ENVIRONMENT:
             continue  # in a directory of the project's own
         path = file_path(layout, project, item.kind, item.name)
-        if item.name in texts and not is_pristine(texts[item.name], project):
-            why = "a link" if path.is_symlink() else "edited by hand" if item.name in owned else "not ours"
-            yield item.name, f"{path} ({why})"
-        elif item.name not in owned:
-            hidden = next(
-                (directory / item.name for directory in vendor if (directory / item.name).exists()), None
-            )
-            if hidden is not None:
-                yield item.name, f"{hidden} (of a package: ours would hide it)"
+        is_ours = item.name not in texts or is_pristine(texts[item.name], project)
+        if item.name not in owned:
+            places = (directory / item.name for directory in vendor)
+            if (hidden := next((place for place in places if place.exists()), None)) is not None:
+                yield item.name, Foreign(path=str(hidden), why="of a package: ours would hide it")
+                continue
+        if not is_ours:
+            yield item.name, _in_the_way(path, texts[item.name], project, is_owned=item.name in owned)
+
+
+def _in_the_way(path: Path, text: str, project: str, *, is_owned: bool) -> Foreign:
+    """Whose a file is that we did not write, and which option takes it."""
+    if path.is_symlink() or path.is_dir():
+        return Foreign(path=str(path), why="a link" if path.is_symlink() else "a folder")
+    header = text.partition("\n")[0]
+    if is_owned or header.startswith(_begin(project)):
+        return Foreign(
+            path=str(path), why="edited by hand", taken_by=TakenBy.FORCE, save_as=_save_as(path, text)
+        )
+    if (other := _PROJECT.match(header)) is not None:
+        return Foreign(path=str(path), why=f"of project {other[1]}")
+    return Foreign(path=str(path), why="not ours", taken_by=TakenBy.ADOPT, save_as=_save_as(path, text))
+
+
+def _save_as(path: Path, text: str) -> str:
+    """A name beside the file that systemd does not read, and that nothing else was saved under."""
+    number = 1
+    while True:
+        name = f"{path.name}.pm-native-orig{f'.{number}' if number > 1 else ''}"
+        place = path.with_name(name)
+        if not place.is_symlink() and read_text(place) in {None, text}:
+            return name
+        number += 1
+
+
+def _begin(project: str) -> str:
+    return f"# {MADE_BY}: project={project} "
 
 
 def is_pristine(text: str, project: str) -> bool:
     """Whether a unit file is what pm-native wrote for this project: its header says so, and its hash agrees."""
     header, _, rest = text.partition("\n")
-    begin = f"# {MADE_BY}: project={project} "
     _, _, digest = header.rpartition(" sha256=")
     body = rest.partition("\n")[2]
-    return header.startswith(begin) and sha256(body.encode(errors="surrogateescape")).hexdigest() == digest
+    return (
+        header.startswith(_begin(project))
+        and sha256(body.encode(errors="surrogateescape")).hexdigest() == digest
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from pm_native.cli.options import with_format, with_json, with_scope, with_source
+from pm_native.cli.plan_options import option_words, options_of, with_plan_options
 from pm_native.cli.report import finish
 from pm_native.errors import ExitCode
 
@@ -15,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.cli.report import Result
+    from pm_native.plan.model import PlanOptions
     from pm_native.unit.name import Scope
 
 
@@ -54,6 +57,7 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
     metavar="N",
     help="How many generations are kept.",
 )
+@with_plan_options
 @with_scope
 @with_format
 @with_json
@@ -65,6 +69,7 @@ def apply(  # noqa: PLR0913 - one per option
     settle: float,
     atomic: bool,
     keep: int,
+    plan_options: PlanOptions,
     scope: Scope,
     root: Path | None,
 ) -> int:
@@ -81,12 +86,15 @@ def apply(  # noqa: PLR0913 - one per option
     from pm_native.cli.switch import go_back, manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
     from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
+    _check_options(saved, plan_options, atomic=atomic)
     plan = wanted_by_plan(saved, source, generated, scope) if saved is not None else None
+    follow = options_of(plan.shown) if plan is not None else plan_options
+    follow = replace(follow, needs_directories=not source.allow_missing)
     wanted = plan.wanted if plan is not None else wanted_bundle(source, generated, scope, root)
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
-            switch = await plan_switch(wanted.bundle, scope, root, manager)
+            switch = await plan_switch(wanted.bundle, scope, root, manager, follow)
             if plan is not None:
                 check_saved(plan, switch.plan)
             options = RunOptions(settle_sec=settle, allow_missing=source.allow_missing, keep=keep)
@@ -97,3 +105,16 @@ def apply(  # noqa: PLR0913 - one per option
 
     with locked(layout_of(scope, root).lock(wanted.bundle.project)):
         return finish(asyncio.run(go()))
+
+
+def _check_options(saved: Path | None, given: PlanOptions, *, atomic: bool) -> None:
+    from pm_native.errors import UsageError  # noqa: PLC0415 - not for --help
+
+    if saved is not None and (words := option_words(given)):
+        options = ", ".join(f"--{word}" for word in words)
+        raise UsageError("a saved plan says what to apply", hint=f"leave {options} out, or plan with it")
+    if given.adopt and atomic:
+        # Going back leads to our last generation, in which the file that was taken over is not.
+        raise UsageError(
+            "--adopt and --atomic exclude each other", hint="adopt first; what follows can be atomic"
+        )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from pm_native.cli.options import with_format, with_json, with_scope, with_source
+from pm_native.cli.plan_options import with_plan_options
 from pm_native.cli.report import Result, finish
 from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
+    from pm_native.plan.model import PlanOptions
     from pm_native.unit.name import Scope
 
 
@@ -24,6 +27,7 @@ Examples:
   pm-native plan                   the generated set in build/systemd
   pm-native plan -f pm-native.toml compiled now
   pm-native plan -o shop.plan      for `pm-native apply shop.plan`: that and nothing else
+  pm-native plan --force           what was edited by hand, and what would become of it
   pm-native plan --root /mnt/host  files only, of a host that is not running
 
 \b
@@ -36,11 +40,18 @@ The same by hand: diff -ru /etc/systemd/system build/systemd"""
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to a file."
 )
+@with_plan_options
 @with_scope
 @with_format
 @with_json
-def plan(
-    *, source: SourceOptions, generated: Path | None, output: Path | None, scope: Scope, root: Path | None
+def plan(  # noqa: PLR0913 - one per option
+    *,
+    source: SourceOptions,
+    generated: Path | None,
+    output: Path | None,
+    plan_options: PlanOptions,
+    scope: Scope,
+    root: Path | None,
 ) -> int:
     """Show what apply would do, and why.
 
@@ -56,7 +67,8 @@ def plan(
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
-            made = (await plan_switch(wanted.bundle, scope, root, manager)).plan
+            options = replace(plan_options, needs_directories=not source.allow_missing)
+            made = (await plan_switch(wanted.bundle, scope, root, manager, options)).plan
         if output is not None:
             save_plan(made, wanted.bundle, output)
         return Result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pm_native.cli.plan_options import option_words
 from pm_native.plan.model import Action
 
 TYPE_CHECKING = False
@@ -96,6 +97,7 @@ def plan_data(plan: Plan) -> dict[str, object]:
                 "subject": step.subject,
                 "reason": step.reason,
                 "new": step.is_new,
+                "saved_as": step.saved_as,
                 "changes": [
                     {"directive": change.directive, "old": change.old, "new": change.new}
                     for change in step.changes
@@ -105,4 +107,5 @@ def plan_data(plan: Plan) -> dict[str, object]:
         ],
         "drift": [{"subject": item.subject, "what": item.what, "hint": item.hint} for item in plan.drift],
         "unchanged": plan.unchanged,
+        "options": option_words(plan.options),
     }

@@ -28,12 +28,16 @@ The same by hand: systemctl disable --now shop.target && rm /etc/systemd/system/
   && systemctl daemon-reload"""
 )
 @click.argument("project")
+@click.option(
+    "--force", is_flag=True, help="Take away what is protected, and what was edited by hand (it is saved)."
+)
 @with_scope
 @with_json
-def remove(*, project: str, scope: Scope, root: Path | None) -> int:
+def remove(*, project: str, force: bool, scope: Scope, root: Path | None) -> int:
     """Stop a project and take its units away.
 
-    Removes what apply wrote: units, links, environment files, records. Your config and your logs stay.
+    Removes what apply wrote: units, links, environment files, records. Your config and your logs stay, and so do
+    processes with `protect = true`.
     """
     from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
@@ -41,6 +45,7 @@ def remove(*, project: str, scope: Scope, root: Path | None) -> int:
     from pm_native.cli.switch import manager_of, plan_removal  # noqa: PLC0415 - not for --help
     from pm_native.errors import UsageError  # noqa: PLC0415 - not for --help
     from pm_native.model.names import NAME_RULE, is_name  # noqa: PLC0415 - not for --help
+    from pm_native.plan.model import PlanOptions  # noqa: PLC0415 - not for --help
     from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
     if not is_name(project):
@@ -48,7 +53,7 @@ def remove(*, project: str, scope: Scope, root: Path | None) -> int:
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
-            switch = await plan_removal(project, scope, root, manager)
+            switch = await plan_removal(project, scope, root, manager, PlanOptions(force=force))
             return await run_switch("remove", switch, manager, RunOptions())
 
     with locked(layout_of(scope, root).lock(project)):

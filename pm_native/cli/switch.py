@@ -13,7 +13,7 @@ from pm_native.cli.report import Messages
 from pm_native.cli.source import compile_options, load_source
 from pm_native.compile.project import compile_project
 from pm_native.errors import Diagnostics, ExitCode, UsageError
-from pm_native.plan.make import make_plan, make_removal
+from pm_native.plan.make import FOLLOW, make_plan, make_removal
 from pm_native.state.generations import Generations
 from pm_native.state.output import read_set
 from pm_native.state.store import Store, known_projects
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.cli.report import Result
     from pm_native.compile.bundle import Bundle, Installed
-    from pm_native.plan.model import Plan
+    from pm_native.plan.model import Plan, PlanOptions
     from pm_native.state.layout import Layout
     from pm_native.unit.name import Scope
 
@@ -84,13 +84,15 @@ class Switch:
     installed: Installed | None
 
 
-async def plan_switch(bundle: Bundle, scope: Scope, root: Path | None, manager: Manager | None) -> Switch:
+async def plan_switch(
+    bundle: Bundle, scope: Scope, root: Path | None, manager: Manager | None, options: PlanOptions = FOLLOW
+) -> Switch:
     """The plan from the host as it is to `bundle`."""
     layout = layout_of(scope, root)
     store = Store(layout, bundle.project)
     installed = store.load()
     snapshot = await take_snapshot(layout, bundle.project, bundle, installed, manager)
-    return Switch(plan=make_plan(bundle, snapshot), layout=layout, store=store, installed=installed)
+    return Switch(plan=make_plan(bundle, snapshot, options), layout=layout, store=store, installed=installed)
 
 
 def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:
@@ -108,12 +110,16 @@ def installed_project(layout: Layout, project: str | None) -> tuple[Store, Insta
     return store, installed
 
 
-async def plan_removal(project: str, scope: Scope, root: Path | None, manager: Manager | None) -> Switch:
+async def plan_removal(
+    project: str, scope: Scope, root: Path | None, manager: Manager | None, options: PlanOptions = FOLLOW
+) -> Switch:
     """The plan that takes an installed project away; UsageError where it is not installed."""
     layout = layout_of(scope, root)
     store, installed = installed_project(layout, project)
     snapshot = await take_snapshot(layout, project, None, installed, manager)
-    return Switch(plan=make_removal(project, snapshot), layout=layout, store=store, installed=installed)
+    return Switch(
+        plan=make_removal(project, snapshot, options), layout=layout, store=store, installed=installed
+    )
 
 
 async def go_back(failed: Result, switch: Switch, manager: Manager | None, options: RunOptions) -> Result:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pm_native.compile.bundle import FileKind
-from pm_native.errors import OwnershipError
+from pm_native.errors import OwnershipError, UnavailableError
 from pm_native.plan.diff import changed_directives
-from pm_native.plan.model import Action, Drift, Plan, Step
+from pm_native.plan.keep import keep
+from pm_native.plan.model import Action, Drift, Plan, PlanOptions, Step, TakenBy
+from pm_native.plan.overrides import overrides
 from pm_native.plan.verdict import Verdicts
 from pm_native.unit.name import Scope
 
@@ -17,31 +19,61 @@ if TYPE_CHECKING:
     from pm_native.plan.model import Snapshot
 
 
+FOLLOW = PlanOptions()
+_WAYS = {
+    TakenBy.ADOPT: "--adopt takes over what is not ours, and keeps the old text",
+    TakenBy.FORCE: "--force writes over what was edited by hand, and keeps the edit",
+}
+
+
 def link_name(unit: str, target: str) -> str:
     """The name below the unit directory of the link that makes `target` want `unit` at boot."""
     return f"{target}.wants/{unit}"
 
 
-def make_plan(wanted: Bundle, snapshot: Snapshot) -> Plan:
-    """The steps that bring the host from `snapshot` to `wanted`; OwnershipError where others' files are in the way."""
-    if paths := [snapshot.foreign[item.name] for item in wanted.files if item.name in snapshot.foreign]:
-        are = "this file is" if len(paths) == 1 else "these files are"
-        raise OwnershipError(
-            f"{are} in the way: {', '.join(paths)}",
-            hint="move them away; a change of yours belongs in a drop-in (systemctl edit) or in the config",
+def make_plan(wanted: Bundle, snapshot: Snapshot, options: PlanOptions = FOLLOW) -> Plan:
+    """The steps that bring the host from `snapshot` to `wanted`, as far as `options` let them.
+
+    OwnershipError where others' files are in the way, UnavailableError where working directories have gone that
+    are needed.
+    """
+    _check_ownership(wanted, snapshot, options)
+    if options.needs_directories and snapshot.missing:
+        names = ", ".join(f"{path} ({name})" for name, path in sorted(snapshot.missing.items()))
+        one = len(snapshot.missing) == 1
+        raise UnavailableError(
+            f"{'this working directory is' if one else 'these working directories are'} not there: {names}",
+            hint="make it, or change `directory`; --allow-missing applies all the same",
         )
-    return _Planner(wanted, snapshot).plan(wanted.project)
+    return _Planner(wanted, snapshot, options).plan(wanted.project)
 
 
-def make_removal(project: str, snapshot: Snapshot) -> Plan:
-    """The steps that take a project away."""
-    return _Planner(None, snapshot).plan(project)
+def make_removal(project: str, snapshot: Snapshot, options: PlanOptions = FOLLOW) -> Plan:
+    """The steps that take a project away; what is protected stays, and then the plan leads to a bundle of that."""
+    return _Planner(None, snapshot, options).plan(project)
+
+
+def _check_ownership(wanted: Bundle, snapshot: Snapshot, options: PlanOptions) -> None:
+    found = [snapshot.foreign[item.name] for item in wanted.files if item.name in snapshot.foreign]
+    refused = [item for item in found if not item.may_be_taken(options)]
+    if refused:
+        are = "this file is" if len(refused) == 1 else "these files are"
+        hint = "move them away; a change of yours belongs in a drop-in (systemctl edit) or in the config"
+        ways = [
+            words for taken_by, words in _WAYS.items() if any(item.taken_by is taken_by for item in refused)
+        ]
+        raise OwnershipError(
+            f"{are} in the way: {', '.join(map(str, refused))}", hint="; ".join([hint, *ways])
+        )
 
 
 class _Planner:
-    def __init__(self, wanted: Bundle | None, snapshot: Snapshot) -> None:
-        self.wanted = wanted
+    def __init__(self, wanted: Bundle | None, snapshot: Snapshot, options: PlanOptions) -> None:
+        self.kept = keep(wanted, snapshot, options)
+        self.asked = wanted
+        self.wanted = wanted = self.kept.bundle
         self.snapshot = snapshot
+        self.options = options
         self.installed = snapshot.installed
         self.old_files = {item.name: item for item in self.installed.bundle.files} if self.installed else {}
         self.new_files = {item.name: item for item in wanted.files} if wanted else {}
@@ -52,7 +84,7 @@ class _Planner:
         """All steps, phase by phase."""
         self.written = {step.subject: step for step in self._writes()}
         changes = [*self.written.values(), *self._deletes(), *self._links()]
-        verdicts = Verdicts(self.wanted, self.snapshot, self.written)
+        verdicts = Verdicts(self.wanted, self.snapshot, self.written, self.kept.units, self.options)
         jobs = verdicts.jobs()
         steps = (
             *verdicts.stops(),
@@ -66,12 +98,15 @@ class _Planner:
             project=project,
             bundle=self.wanted,
             steps=steps,
-            drift=(*self.drift, *verdicts.drift),
+            drift=(*self.drift, *verdicts.drift, *self._overrides(), *self.kept.drift),
             unchanged=len(self.new_files) - len(self.written),
+            options=self.options,
         )
 
     def _writes(self) -> Iterator[Step]:
         for name, item in self.new_files.items():
+            if name in self.kept.files:
+                continue
             text = self.snapshot.files.get(name)
             if name in self.snapshot.masked:
                 user = self.wanted is not None and self.wanted.scope is Scope.USER
@@ -81,7 +116,7 @@ class _Planner:
                 self.drift.append(
                     Drift(name, "cannot be read by you: taken as unchanged", "sudo pm-native plan")
                 )
-            elif text is None or not _is_same(item, text):
+            elif text is None or name in self.snapshot.foreign or not _is_same(item, text):
                 yield self._write(name, item, text)
 
     def _write(self, name: str, item: BundleFile, text: str | None) -> Step:
@@ -93,16 +128,24 @@ class _Planner:
         changes = changed_directives(text, item.text)
         names = list(dict.fromkeys(f"{change.directive.partition('.')[2]}=" for change in changes))
         reason = f"{', '.join(names)} changed" if names else "[Install] or its layout changed"
+        if foreign := self.snapshot.foreign.get(name):
+            how = "adopted: was not ours" if foreign.taken_by is TakenBy.ADOPT else "was edited by hand"
+            reason = f"{how}, saved as {foreign.save_as}; {reason}"
+            return Step(Action.WRITE, name, reason, item.kind, changes, saved_as=foreign.save_as)
         return Step(Action.WRITE, name, reason, item.kind, changes)
 
     def _deletes(self) -> Iterator[Step]:
         for name, item in self.old_files.items():
             if name in self.new_files or name not in self.snapshot.files:
                 continue
-            if name in self.snapshot.foreign:
-                self.drift.append(Drift(name, f"is not removed: {self.snapshot.foreign[name]}"))
-            else:
+            foreign = self.snapshot.foreign.get(name)
+            if foreign is None:
                 yield Step(Action.DELETE, name, "no longer in the config", item.kind)
+            elif foreign.may_be_taken(self.options):
+                reason = f"no longer in the config; was edited by hand, saved as {foreign.save_as}"
+                yield Step(Action.DELETE, name, reason, item.kind, saved_as=foreign.save_as)
+            else:
+                self.drift.append(Drift(name, f"is not removed: {foreign}"))
 
     def _links(self) -> Iterator[Step]:
         new = {link_name(*pair) for pair in self.wanted.wanted_by.items()} if self.wanted else set()
@@ -114,7 +157,10 @@ class _Planner:
         for name in sorted(new - self.snapshot.links.keys()):
             if name in old and self.installed and self.installed.complete:
                 unit = name.rpartition("/")[2]
-                self.drift.append(Drift(unit, "was disabled by hand", f"systemctl enable {unit}"))
+                if self.options.reconcile:
+                    yield Step(Action.LINK, name, "was disabled by hand")
+                else:
+                    self.drift.append(Drift(unit, "was disabled by hand", f"systemctl enable {unit}"))
             else:
                 yield Step(Action.LINK, name, "starts at boot")
         for name in sorted((old - new) & self.snapshot.links.keys()):
@@ -128,9 +174,17 @@ class _Planner:
             yield Step(Action.RELOAD_MANAGER, "systemd", "unit files have changed")
         elif self.installed is not None and not self.installed.complete:
             yield Step(Action.RELOAD_MANAGER, "systemd", "the last apply did not get to it")
+        elif outdated := self.snapshot.outdated:
+            more = f" and {len(outdated) - 1} more" if len(outdated) > 1 else ""
+            reason = f"{outdated[0]}{more} changed on disk since it was read"
+            yield Step(Action.RELOAD_MANAGER, "systemd", reason)
+
+    def _overrides(self) -> Iterator[Drift]:
+        if self.asked is not None:
+            yield from overrides(self.asked, self.snapshot)
 
     def _directories(self) -> Iterator[Step]:
-        for item in self.wanted.directories if self.wanted else ():
+        for item in self.asked.directories if self.asked else ():
             if item.path not in self.snapshot.directories:
                 yield Step(Action.MAKE_DIRECTORY, item.path, "log files go there")
 

@@ -53,6 +53,7 @@ class Step:
     kind: FileKind | None = None
     changes: tuple[Change, ...] = ()
     is_new: bool = False  # WRITE: there is no such file yet
+    saved_as: str = ""  # WRITE, DELETE: the name beside it under which what is there now is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +66,93 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What a plan may do beyond following the config.
+
+    `adopt` takes over files that are not ours, `force` writes over what was edited by hand and takes away what is
+    protected, `reconcile` undoes what was stopped or disabled by hand, without `prune` nothing is taken away.
+    `needs_directories` refuses units whose working directory is not there.
+    """
+
+    adopt: bool = False
+    force: bool = False
+    reconcile: bool = False
+    prune: bool = True
+    needs_directories: bool = False
+
+
+class TakenBy(StrEnum):
+    """The option that takes over a file in the way."""
+
+    NONE = ""
+    ADOPT = "adopt"
+    FORCE = "force"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A file in the way that is not as we wrote it, why, and the name beside it that its text can be kept under."""
+
+    path: str
+    why: str
+    taken_by: TakenBy = TakenBy.NONE
+    save_as: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.why})"
+
+    def may_be_taken(self, options: PlanOptions) -> bool:
+        """Whether the options say that it is to be taken over."""
+        return (self.taken_by is TakenBy.ADOPT and options.adopt) or (
+            self.taken_by is TakenBy.FORCE and options.force
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropIn:
+    """A file of the administrator's that adds to units or overrides them; `text` None: the caller may not read it."""
+
+    path: str
+    units: tuple[str, ...]
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The host as a plan needs it. File names map to texts, absent where there is no such file.
 
-    `states` is None offline. `foreign` maps names to paths of others' files that are in the way, `masked` has the
+    `states` is None offline. `foreign` maps names to others' files that are in the way, `masked` has the
     names of unit files that the administrator replaced by a link to /dev/null, `unreadable` those of environment
-    files that the caller may not read.
+    files that the caller may not read. `missing` maps unit files to their working directories that are not there,
+    `outdated` has the units whose files have changed since systemd read them.
     """
 
     installed: Installed | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     directories: frozenset[str] = frozenset()
-    foreign: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, Foreign] = field(default_factory=dict)
     masked: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
+    drop_ins: tuple[DropIn, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    outdated: tuple[str, ...] = ()
     states: Mapping[str, UnitState] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The steps in order, the bundle they lead to (None: to nothing), and the drift that they leave alone."""
+    """The steps in order, the bundle they lead to (None: to nothing), and the drift that they leave alone.
+
+    The bundle holds what is kept of the last apply, too: what is protected, or all of it without `options.prune`.
+    """
 
     project: str
     bundle: Bundle | None
     steps: tuple[Step, ...] = ()
     drift: tuple[Drift, ...] = ()
     unchanged: int = 0
+    options: PlanOptions = field(default_factory=PlanOptions)
 
     @property
     def is_empty(self) -> bool:

@@ -14,17 +14,29 @@ if TYPE_CHECKING:
 
     from pm_native.bus.manager import UnitState
     from pm_native.compile.bundle import Bundle, BundleUnit
-    from pm_native.plan.model import Snapshot
+    from pm_native.plan.model import PlanOptions, Snapshot
 
 RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
 _LEFT_OUT = "the last apply did not get to it"
 
 
 class Verdicts:
-    """The jobs of a plan. `written` has the steps that write files, by file name; read `drift` after the jobs."""
+    """The jobs of a plan. `written` has the steps that write files, by file name; read `drift` after the jobs.
 
-    def __init__(self, wanted: Bundle | None, snapshot: Snapshot, written: Mapping[str, Step]) -> None:
+    Units that are `kept` although the config has them no more get none.
+    """
+
+    def __init__(
+        self,
+        wanted: Bundle | None,
+        snapshot: Snapshot,
+        written: Mapping[str, Step],
+        kept: frozenset[str],
+        options: PlanOptions,
+    ) -> None:
         installed = snapshot.installed
+        self.kept = kept
+        self.options = options
         self.written = written
         self.states = snapshot.states or {}
         self.is_offline = snapshot.states is None
@@ -46,6 +58,8 @@ class Verdicts:
         after = {name: unit.after for name, unit in self.new_units.items()}
         found: dict[str, Step] = {}
         for name in dependencies_first(self.new_units, after):
+            if name in self.kept:
+                continue
             if step := self._verdict(self.new_units[name], self.states.get(name), found):
                 found[name] = step
         return list(found.values())
@@ -134,6 +148,8 @@ class Verdicts:
             return Step(Action.START, unit.name, _LEFT_OUT)
         if not self.old_units[unit.name].start:
             return Step(Action.START, unit.name, "it starts with the project now")
+        if self.options.reconcile:
+            return Step(Action.START, unit.name, "was stopped by hand")
         what = f"was stopped by hand: left stopped{f' ({reason})' if reason else ''}"
         self._tell(unit.name, what, f"systemctl {self.option}start {unit.name}")
         return None

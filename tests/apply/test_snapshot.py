@@ -26,7 +26,7 @@ SHOP = compiled(WEB)
 
 def foreign(host: Host) -> dict[str, str]:
     snapshot = asyncio.run(take_snapshot(host.layout, "shop", SHOP, host.store.load(), None))
-    return {name: path.removeprefix(str(host.root)) for name, path in snapshot.foreign.items()}
+    return {name: str(item).removeprefix(str(host.root)) for name, item in snapshot.foreign.items()}
 
 
 def put(host: Host, name: str, text: str) -> Path:
@@ -59,7 +59,7 @@ def test_link_and_folder_in_the_place_of_a_file_are_in_the_way(host: Host) -> No
     (host.layout.units / "shop-web.service").mkdir(parents=True)
     (host.layout.units / "shop.target").symlink_to("/srv/shop.target")
     assert foreign(host) == {
-        "shop-web.service": "/etc/systemd/system/shop-web.service (not ours)",
+        "shop-web.service": "/etc/systemd/system/shop-web.service (a folder)",
         "shop.target": "/etc/systemd/system/shop.target (a link)",
     }
 
@@ -93,14 +93,14 @@ def test_file_of_another_project_is_in_the_way_whatever_its_name(host: Host) -> 
     host.store.forget()
     path = host.layout.units / "shop-web.service"
     path.write_text(path.read_text().replace("project=shop ", "project=sho "))
-    assert foreign(host) == {"shop-web.service": "/etc/systemd/system/shop-web.service (not ours)"}
+    assert foreign(host) == {"shop-web.service": "/etc/systemd/system/shop-web.service (of project sho)"}
 
 
 def test_units_of_the_administrator_are_hidden_by_no_user(host: Host) -> None:
     put(host, "etc/systemd/user/shop.target", "[Unit]\n")
     layout = user_layout({"HOME": "/home/ada"}, host.root)
     snapshot = asyncio.run(take_snapshot(layout, "shop", SHOP, None, None))
-    assert snapshot.foreign == {
+    assert {name: str(item) for name, item in snapshot.foreign.items()} == {
         "shop.target": f"{host.root}/etc/systemd/user/shop.target (of a package: ours would hide it)"
     }
 

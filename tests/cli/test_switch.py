@@ -199,6 +199,7 @@ def test_envelope_of_a_plan(host: SwitchHost) -> None:
                     "subject": "shop-web.service",
                     "reason": "ExecStart= changed",
                     "new": False,
+                    "saved_as": "",
                     "changes": [
                         {
                             "directive": "Service.ExecStart",
@@ -212,6 +213,7 @@ def test_envelope_of_a_plan(host: SwitchHost) -> None:
                     "subject": "systemd",
                     "reason": "unit files have changed",
                     "new": False,
+                    "saved_as": "",
                     "changes": [],
                 },
                 {
@@ -219,6 +221,7 @@ def test_envelope_of_a_plan(host: SwitchHost) -> None:
                     "subject": "shop-web.service",
                     "reason": "ExecStart= changed",
                     "new": False,
+                    "saved_as": "",
                     "changes": [],
                 },
             ],
@@ -230,6 +233,7 @@ def test_envelope_of_a_plan(host: SwitchHost) -> None:
                 }
             ],
             "unchanged": 5,
+            "options": [],
         },
         "diagnostics": [],
         "error": None,
@@ -257,6 +261,7 @@ def test_envelope_of_an_apply(host: SwitchHost) -> None:
             "project": "shop",
             "drift": [],
             "unchanged": 5,
+            "options": [],
             "done": 2,
             "failures": [
                 {

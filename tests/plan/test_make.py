@@ -9,7 +9,7 @@ import pytest
 from pm_native.compile.bundle import BundleUnit, FileKind, LogDirectory, bundle_file
 from pm_native.errors import OwnershipError
 from pm_native.plan.make import make_plan, make_removal
-from pm_native.plan.model import Snapshot
+from pm_native.plan.model import Foreign, Snapshot, TakenBy
 from tests.plan.hosts import (
     ACTIVE,
     FAILED,
@@ -233,10 +233,13 @@ def test_lost_record_with_files_of_ours_in_place_needs_nothing() -> None:
 
 
 def test_foreign_files_in_the_way_are_refused_all_at_once() -> None:
+    etc, force = "/etc/systemd/system", TakenBy.FORCE
     foreign = {
-        "shop-api.target": "/etc/systemd/system/shop-api.target (not ours)",
-        "shop-api@.service": "/etc/systemd/system/shop-api@.service (edited by hand)",
-        "shop.target": "/usr/lib/systemd/system/shop.target (of a package: ours would hide it)",
+        "shop-api.target": Foreign(path=f"{etc}/shop-api.target", why="not ours", taken_by=TakenBy.ADOPT),
+        "shop-api@.service": Foreign(path=f"{etc}/shop-api@.service", why="edited by hand", taken_by=force),
+        "shop.target": Foreign(
+            path="/usr/lib/systemd/system/shop.target", why="of a package: ours would hide it"
+        ),
     }
     with pytest.raises(OwnershipError) as caught:
         make_plan(pool(1), Snapshot(foreign=foreign, states={}))
@@ -245,14 +248,17 @@ def test_foreign_files_in_the_way_are_refused_all_at_once() -> None:
         "/etc/systemd/system/shop-api@.service (edited by hand), /etc/systemd/system/shop-api.target (not ours)"
     )
     assert caught.value.hint == (
-        "move them away; a change of yours belongs in a drop-in (systemctl edit) or in the config"
+        "move them away; a change of yours belongs in a drop-in (systemctl edit) or in the config; "
+        "--adopt takes over what is not ours, and keeps the old text; "
+        "--force writes over what was edited by hand, and keeps the edit"
     )
 
 
 def test_edited_file_of_a_removed_process_is_kept_and_told() -> None:
-    host = replace(
-        after_apply(one()), foreign={"shop-web.service": "/etc/x/shop-web.service (edited by hand)"}
+    edited = Foreign(
+        path="/etc/x/shop-web.service", why="edited by hand", taken_by=TakenBy.FORCE, save_as="saved"
     )
+    host = replace(after_apply(one()), foreign={"shop-web.service": edited})
     plan = make_plan(make_bundle(texts={}), host)
     assert steps(plan) == ["stop shop-web.service: no longer in the config"]
     assert drift(plan) == ["shop-web.service is not removed: /etc/x/shop-web.service (edited by hand)"]

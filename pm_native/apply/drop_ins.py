@@ -1,0 +1,96 @@
+"""The administrator's drop-ins of units: which there are, and which have come or changed since a point in time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pm_native.errors import AccessError
+from pm_native.plan.model import DropIn
+from pm_native.state.files import read_text
+from pm_native.unit.name import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pm_native.state.layout import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropIns:
+    """The drop-ins, and the units of those that changed."""
+
+    items: tuple[DropIn, ...]
+    changed: frozenset[str]
+
+
+def find_drop_ins(layout: Layout, units: Iterable[str], since_ns: int) -> DropIns:
+    """The drop-ins of these units, and whose have changed since `since_ns` (of the clock of files)."""
+    folders = [folder for base in _bases(layout) for folder in _folders(base)]
+    by_name: dict[str, list[str]] = {}
+    for unit in units if folders else ():
+        for name in _names(unit):
+            by_name.setdefault(name, []).append(unit)
+    items: list[DropIn] = []
+    changed: set[str] = set()
+    for folder in folders:
+        names = by_name.get(folder.name.removesuffix(".d"))
+        if names is None:
+            continue
+        if _changed_ns(folder) > since_ns:
+            changed.update(names)
+        for path in sorted(folder.glob("*.conf")):
+            if _changed_ns(path) > since_ns:
+                changed.update(names)
+            items.append(DropIn(path=str(path), units=tuple(names), text=_text(path)))
+    return DropIns(items=tuple(items), changed=frozenset(changed))
+
+
+def _bases(layout: Layout) -> Iterator[Path]:
+    """Where administrators' drop-ins are; `systemctl set-property` has folders of its own (systemd.unit(5))."""
+    scope = layout.scope.value
+    if layout.scope is Scope.USER:
+        yield layout.root / "etc/systemd/user"
+    yield layout.units
+    yield layout.units.parent / f"{scope}.control"
+    yield layout.runtime / "systemd" / scope
+    yield layout.runtime / "systemd" / f"{scope}.control"
+
+
+def _folders(base: Path) -> list[Path]:
+    try:
+        with os.scandir(base) as entries:
+            return sorted(
+                Path(entry.path) for entry in entries if entry.name.endswith(".d") and entry.is_dir()
+            )
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []  # there are none, or none that the caller may know of
+
+
+def _names(unit: str) -> Iterator[str]:
+    """The names whose drop-ins a unit has: its own, its template's, those cut off at a dash, its type's."""
+    stem, _, suffix = unit.rpartition(".")
+    prefix, at, _ = stem.partition("@")
+    yield unit
+    if at:
+        yield f"{prefix}@.{suffix}"
+    for index, character in enumerate(prefix[:-1]):
+        if character == "-":
+            yield f"{prefix[: index + 1]}.{suffix}"
+    yield suffix
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # a link to nothing: systemd has nothing to read either
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return read_text(path) or ""
+    except AccessError:
+        return None

@@ -1,0 +1,61 @@
+"""Drop-ins of the administrator that set what our unit files set, too: never touched, but told."""
+
+from __future__ import annotations
+
+from pm_native.plan.model import Drift
+from pm_native.unit.directive import ADDITIVE, ENVIRONMENT
+from pm_native.unit.parse import UnitSyntaxError, parse_unit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pm_native.compile.bundle import Bundle
+    from pm_native.plan.model import DropIn, Snapshot
+    from pm_native.unit.directive import Directive
+    from pm_native.unit.file import Setting
+
+
+def overrides(wanted: Bundle, snapshot: Snapshot) -> Iterator[Drift]:
+    """Each drop-in that changes a setting of ours, by name; what it adds to ours is the administrator's own."""
+    if not snapshot.drop_ins:
+        return
+    texts = {item.name: item.text for item in wanted.files}
+    file_of = {unit.name: unit.file for unit in wanted.units}
+    for item in snapshot.drop_ins:
+        units = [name for name in item.units if file_of.get(name, "") in texts]
+        if not units:
+            continue
+        more = f" (and {len(units) - 1} more)" if len(units) > 1 else ""
+        if what := _what(item, texts[file_of[units[0]]]):
+            yield Drift(f"{units[0]}{more}", what, "a drop-in counts more than the config")
+
+
+def _what(item: DropIn, ours: str) -> str:
+    if item.text is None:
+        return f"has a drop-in that cannot be read by you: {item.path}"
+    try:
+        theirs = parse_unit(item.text)
+    except UnitSyntaxError as error:
+        return f"has a drop-in that systemd cannot read: {item.path}, {error}"
+    mine: dict[Directive, list[Setting]] = {}
+    for setting in parse_unit(ours).settings():
+        mine.setdefault(setting.directive, []).append(setting)
+    found = [
+        f"{setting.directive.name}="
+        for setting in theirs.settings()
+        if setting.directive in mine and _is_override(setting, mine[setting.directive])
+    ]
+    return f"has another {', '.join(dict.fromkeys(found))} by {item.path}" if found else ""
+
+
+def _is_override(setting: Setting, ours: list[Setting]) -> bool:
+    """Whether it takes ours away: of a list only what is empty does, else both count; of variables the same name."""
+    if setting.directive is ENVIRONMENT:
+        names = {_variable(word) for item in ours for word in item.words}
+        return not setting.words or any(_variable(word) in names for word in setting.words)
+    return setting.directive not in ADDITIVE or not setting.words
+
+
+def _variable(word: object) -> str:
+    return str(word).partition("=")[0]
