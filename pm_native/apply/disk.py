@@ -9,13 +9,15 @@ from pm_native.apply.save import save_beside
 from pm_native.apply.snapshot import file_path
 from pm_native.compile.bundle import FileKind
 from pm_native.errors import AccessError
+from pm_native.plan.make import link_name
 from pm_native.plan.model import Action
-from pm_native.state.files import link_atomic, remove, remove_empty, write_atomic
+from pm_native.state.files import link_atomic, remove, remove_empty, sweep_scratch, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pm_native.compile.bundle import Bundle
     from pm_native.plan.model import Plan, Step
     from pm_native.state.layout import Layout
 
@@ -40,6 +42,19 @@ class Disk:
                 why = "read-only file system" if _is_read_only(existing) else "permission denied"
                 hint = "use sudo for the system manager, or --user for your own"
                 raise AccessError(f"cannot write to {existing}: {why}", hint=hint if os.geteuid() else "")
+
+    def sweep(self, installed: Bundle) -> None:
+        """Remove what a killed run left of this project: scratch files, and folders of links with nothing in them."""
+        names: dict[Path, set[str]] = {}
+        for bundle in (installed, self.plan.bundle or installed):
+            paths = [file_path(self.layout, bundle.project, item.kind, item.name) for item in bundle.files]
+            paths += [self.layout.units / link_name(*pair) for pair in bundle.wanted_by.items()]
+            for path in paths:
+                names.setdefault(path.parent, set()).add(path.name)
+        for folder, wanted in names.items():
+            sweep_scratch(folder, wanted)
+            if folder.suffix == ".wants":
+                remove_empty(folder)
 
     def run(self, done: Callable[[Step], None]) -> None:
         """Do the steps, in the order of the plan, and tell of each; OSError names the path."""

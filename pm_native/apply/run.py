@@ -120,6 +120,7 @@ class Runner:
         """
         try:
             if self.plan.is_empty and self.installed is not None and self.plan.bundle is not None:
+                self._sweep()
                 self._record_metadata(self.plan.bundle, self.installed)
             else:
                 await self._switch()
@@ -134,6 +135,7 @@ class Runner:
         self._disk.check_access()
         await self._verify()
         started = self.plan.of(Action.RELOAD, Action.RESTART, Action.START)
+        self._sweep()
         self._begin_generation()
         self._record(complete=False)
         await self._run_jobs(self.plan.of(Action.STOP))
@@ -148,6 +150,13 @@ class Runner:
             await self._settle(step for step in started if step.action is not Action.RELOAD)
             self._is_stopped()
         self._finish()
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left; its record is always incomplete when it left something among the units."""
+        self.store.sweep()
+        self._generations.sweep()
+        if self.installed is not None and not self.installed.complete:
+            self._disk.sweep(self.installed.bundle)
 
     def _is_stopped(self) -> bool:
         stop = self.options.stop
@@ -167,7 +176,9 @@ class Runner:
         )
 
     def _record_metadata(self, bundle: Bundle, installed: Installed) -> None:
-        """Keep the record true where a bundle differs only in what needs no step: its sources, for one."""
+        """Keep the records true where nothing needs a step: the bundle's sources, the end of a killed run."""
+        if (killed := self._generations.pending(installed.generation)) is not None:
+            self._generations.finish(replace(killed, result="done"), keep=self.options.keep)
         wanted = replace(installed, bundle=recorded(bundle))
         if installed != wanted:
             self.store.save(wanted)
@@ -175,7 +186,8 @@ class Runner:
     @property
     def _number(self) -> int:
         """The number of the generation that this run makes."""
-        return (self.installed.generation if self.installed else 0) + 1
+        before = self.installed.generation if self.installed else self._generations.newest_ended()
+        return before + 1
 
     def _begin_generation(self) -> None:
         """Keep what is about to be installed, before anything else changes."""
@@ -206,6 +218,10 @@ class Runner:
         bundle = self.plan.bundle
         if not complete and self.installed is not None:
             bundle = _union(self.installed.bundle, bundle)
+        elif bundle is not None and self.installed is not None:
+            # What runs yet stays ours until it has stopped: the next run stops it.
+            left = tuple(unit for unit in self.installed.bundle.units if unit.name in self._unstopped())
+            bundle = replace(bundle, units=(*bundle.units, *left))
         if bundle is not None:
             self.store.save(
                 Installed(
@@ -222,14 +238,23 @@ class Runner:
         settled = {job.spec.unit for job in self.outcome.jobs if job.is_success or _goes_on(job)}
         return tuple(step.subject for step in self.plan.of(*actions) if step.subject not in settled)
 
+    def _unstopped(self) -> set[str]:
+        """The removed units whose stop failed: somebody cancelled it, for one."""
+        wanted = {unit.name for unit in self.plan.bundle.units} if self.plan.bundle else set()
+        return {
+            job.spec.unit
+            for job in self.outcome.jobs
+            if job.spec.type is JobType.STOP and not _has_stopped(job) and job.spec.unit not in wanted
+        }
+
     def _finish(self) -> None:
-        if self.plan.bundle is None and self._is_written:
+        if self.plan.bundle is None and self._is_written and not self._unstopped():
             self._disk.forget()
             self._generations.forget()
             self.store.forget()
             return
         # Offline nobody has read the files yet, and which units run is not known.
-        self._record(complete=self._is_in_place)
+        self._record(complete=self._is_in_place and self.plan.bundle is not None)
         self._end_generation()
 
     async def _reload_manager(self) -> None:
@@ -266,8 +291,7 @@ class Runner:
                 self._record(complete=self._is_in_place)
                 raise job.error
         for job in outcomes:
-            is_gone = job.spec.type is JobType.STOP and isinstance(job.error, NoSuchUnitError)
-            if job.is_success or is_gone:
+            if job.is_success or (job.spec.type is JobType.STOP and _has_stopped(job)):
                 self.outcome.done += 1
             elif job.stage in {JobStage.ENDED, JobStage.REFUSED}:
                 await self._reported(self.manager).add(job.spec.unit, job=job)
@@ -325,6 +349,10 @@ class Runner:
 async def _restart_counts(manager: Manager, names: list[str]) -> dict[str, int]:
     found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in names))
     return {name: int(str(values.get("NRestarts", 0))) for name, values in zip(names, found, strict=True)}
+
+
+def _has_stopped(job: JobOutcome) -> bool:
+    return job.is_success or isinstance(job.error, NoSuchUnitError)
 
 
 def _goes_on(job: JobOutcome) -> bool:

@@ -10,7 +10,7 @@ from pm_native.errors import AccessError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
 
@@ -57,6 +57,23 @@ def _scratch(path: Path) -> Path:
     scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
     scratch.unlink(missing_ok=True)
     return scratch
+
+
+def sweep_scratch(directory: Path, names: Container[str]) -> None:
+    """Remove what killed runs left beside the files of these names in `directory`: `.NAME.PID.new`, nothing else.
+
+    The caller holds the lock of whoever writes these files. An OSError names the path.
+    """
+    try:
+        entries = list(os.scandir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if not (entry.name.startswith(".") and entry.name.endswith(".new")):
+            continue
+        name, _, pid = entry.name[1 : -len(".new")].rpartition(".")
+        if name in names and pid.isdecimal() and not entry.is_dir(follow_symlinks=False):
+            remove(directory / entry.name)
 
 
 def link_atomic(path: Path, target: str) -> None:

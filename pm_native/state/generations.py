@@ -17,7 +17,7 @@ from hashlib import sha256
 
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import StateError, UsageError
-from pm_native.state.files import sync_directory, write_atomic, write_together
+from pm_native.state.files import sweep_scratch, sync_directory, write_atomic, write_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Generations:
     def begin(self, generation: Generation, bundle: Bundle) -> None:
         """Keep a generation before it is switched to: its files first, its name last."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.sweep()
         scratch = self._directory / f".{generation.number}.new"
-        shutil.rmtree(scratch, ignore_errors=True)
         for path in (scratch, scratch / _FILES):
             path.mkdir(mode=0o700)
         files = {scratch / _FILES / item.name: (item.text.encode(), item.mode) for item in bundle.files}
@@ -74,26 +74,56 @@ class Generations:
         write_together(files)
         for path in (scratch / _FILES, scratch):
             sync_directory(path)
-        shutil.rmtree(self._path(generation.number), ignore_errors=True)
+        _let_go(self._path(generation.number))
         scratch.rename(self._path(generation.number))
         sync_directory(self._directory)
 
     def finish(self, generation: Generation, *, keep: int = KEPT) -> None:
         """Record what came of a generation, in it and in the history, and let go of those beyond `keep`."""
+        # The history first: a generation whose record still says `pending` is finished once more by the next run.
+        self._append(json.dumps(asdict(generation), ensure_ascii=False))
         write_atomic(self._path(generation.number) / _RECORD, _record_text(generation), 0o600)
-        line = json.dumps(asdict(generation), ensure_ascii=False) + "\n"
-        descriptor = os.open(self._history, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        for number in self.numbers()[: -max(keep, 1)]:
+            _let_go(self._path(number))
+
+    def sweep(self) -> None:
+        """Remove what killed runs left: generations half made or half removed, scratch files of records."""
+        _remove_tree(_aside(self._directory))
+        if not self._directory.is_dir():
+            return
+        for path in self._directory.iterdir():
+            if path.name.startswith(".") and path.name[1:].partition(".")[0].isdecimal():
+                _remove_tree(path)
+            else:
+                sweep_scratch(path, {_RECORD})
+
+    def pending(self, number: int) -> Generation | None:
+        """The record of a generation that is kept and of which no run has told the end; else None."""
         try:
-            os.write(descriptor, line.encode())
+            record = self.record(number)
+        except (StateError, UsageError):
+            return None  # not kept, or damaged by somebody: told to who asks for that generation
+        return record if record.result == PENDING else None
+
+    def newest_ended(self) -> int:
+        """The newest generation that is kept and that a run has ended; 0 where there is none."""
+        return next((number for number in reversed(self.numbers()) if self.pending(number) is None), 0)
+
+    def _append(self, line: str) -> None:
+        """Add a line to the history, on a line of its own also where a killed run left one without its end."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self._history, flags, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, f"{chr(10) * is_torn}{line}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        for number in self.numbers()[: -max(keep, 1)]:
-            shutil.rmtree(self._path(number))
 
     def forget(self) -> None:
         """Remove all of them, and the history: environment files of a project that is gone are secrets still."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+        _let_go(self._directory)
         self._history.unlink(missing_ok=True)
 
     def history(self) -> list[Generation]:
@@ -102,13 +132,14 @@ class Generations:
             lines = self._history.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
-        found: list[Generation] = []
+        found: dict[int, Generation] = {}  # a run that was killed may have told of its generation already
         for line in lines:
             try:
-                found.append(_generation(json.loads(line)))
+                generation = _generation(json.loads(line))
             except (ValueError, TypeError):
-                continue  # a power cut in the middle of a line: the next line is whole again
-        return found
+                continue  # a kill in the middle of a line: the next line is whole again
+            found[generation.number] = generation
+        return list(found.values())
 
     def last_good(self, *, before: int) -> int:
         """The newest generation before this one that is kept and went well; UsageError where there is none."""
@@ -147,6 +178,26 @@ class Generations:
 
     def _path(self, number: int) -> Path:
         return self._directory / str(number)
+
+
+def _aside(path: Path) -> Path:
+    """Where a folder is renamed to before its contents go, so that nobody takes half of it for the whole."""
+    return path.with_name(f".{path.name}.old")
+
+
+def _let_go(path: Path) -> None:
+    """Remove a folder, at once for who looks at it."""
+    _remove_tree(_aside(path))
+    try:
+        path.rename(_aside(path))
+    except FileNotFoundError:
+        return
+    _remove_tree(_aside(path))
+
+
+def _remove_tree(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
 
 
 def who_runs_this(environ: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import json
 
 from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, recorded
 from pm_native.errors import AccessError, StateError
-from pm_native.state.files import remove, remove_empty, write_atomic
+from pm_native.state.files import remove, remove_empty, sweep_scratch, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +35,23 @@ class Store:
         except PermissionError as error:
             raise AccessError(f"cannot read {self._path}: permission denied", hint="use sudo") from error
         except UnicodeDecodeError as error:
-            raise StateError(f"{self._path} is damaged: {error}") from error
+            raise self._damaged(str(error)) from error
         try:
             return _installed(json.loads(text))
         except (ValueError, KeyError, TypeError) as error:
-            raise StateError(f"{self._path} is damaged: {error!r}") from error
+            raise self._damaged(repr(error)) from error
         except StateError as error:
-            raise StateError(f"{self._path}: {error.message}", hint=error.hint) from error
+            raise StateError(f"{self._path}: {error.message}", hint=error.hint or self._way_out()) from error
+
+    def _damaged(self, why: str) -> StateError:
+        return StateError(f"{self._path} is damaged: {why}", hint=self._way_out())
+
+    def _way_out(self) -> str:
+        """What to do with a record that cannot be read: unit files under our header are taken for ours without it."""
+        return (
+            f"move it away (mv {self._path} {self._path}.damaged) and apply the config that is installed: "
+            "its unit files are known by their headers"
+        )
 
     def save(self, installed: Installed) -> None:
         """Record what is installed now, whole and at once."""
@@ -56,6 +66,10 @@ class Store:
         }
         write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o644)
 
+    def sweep(self) -> None:
+        """Remove the scratch files of killed runs."""
+        sweep_scratch(self.directory, {_NAME})
+
     def forget(self) -> None:
         """Remove the records of a project that is gone, and the folders that are empty then."""
         remove(self._path)
@@ -69,7 +83,10 @@ def _installed(data: dict[str, Any]) -> Installed:
     if not isinstance(version, int) or not isinstance(generation, int) or not isinstance(complete, bool):
         raise TypeError("format, generation or complete is of another type")
     if version > FORMAT:
-        raise StateError(f"it is from a newer pm-native (format {version}, this one knows {FORMAT})")
+        raise StateError(
+            f"it is from a newer pm-native (format {version}, this one knows {FORMAT})",
+            hint="use that pm-native, or a newer one",
+        )
     return Installed(
         generation=generation,
         bundle=bundle_from_json(data["bundle"], {}),
