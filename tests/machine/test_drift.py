@@ -1,0 +1,149 @@
+"""Drift on a real systemd: told, undone where that is asked for, and nobody's work lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.machine.sites import new_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.machine.harness import Machine
+    from tests.machine.sites import Site
+
+SLEEP = 'command = "/bin/sleep infinity"\n'
+TWO = f"[process.a]\n{SLEEP}[process.b]\n{SLEEP}"
+
+
+@pytest.fixture
+def site(machine: Machine) -> Iterator[Site]:
+    yield from new_site(machine)
+
+
+def command_line(site: Site, unit: str) -> list[str]:
+    pid = site.machine.show(unit, "MainPID")["MainPID"]
+    return site.machine.read(f"/proc/{pid}/cmdline").split("\0")[:-1]
+
+
+def test_unit_of_somebody_else_is_adopted_with_its_running_process(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-a.service"
+    path = f"/etc/systemd/system/{unit}"
+    theirs = "[Service]\nExecStart=/bin/sleep 12345\n"
+    machine.write(path, theirs)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", unit)
+    site.config(TWO)
+    refused = site.apply(code=1)
+    assert f"{path} (not ours)" in refused.stderr
+    assert command_line(site, unit) == ["/bin/sleep", "12345"]
+    site.apply("--adopt")
+    assert command_line(site, unit) == ["/bin/sleep", "infinity"]
+    assert machine.read(f"{path}.pm-native-orig") == theirs
+    assert site.applied().steps == []
+    # systemd takes the saved file for no unit at all.
+    assert ".pm-native-orig" not in machine.systemctl("list-unit-files").stdout
+    machine.run(["rm", f"{path}.pm-native-orig"])
+
+
+def test_edit_by_hand_is_written_over_with_force_and_can_be_had_back(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-a.service"
+    path = f"/etc/systemd/system/{unit}"
+    site.config(TWO)
+    site.apply()
+    before = site.runs()
+    ours = machine.read(path)
+    edited = ours.replace("[Service]\n", "[Service]\nNice=5\n")
+    machine.write(path, edited)
+    assert "(edited by hand)" in site.apply(code=1).stderr
+    assert site.applied("--force").steps == [f"write {unit}", "reload-manager systemd", f"restart {unit}"]
+    after = site.runs()
+    assert {name for name in before if after[name] != before[name]} == {unit}
+    assert (machine.read(path), machine.read(f"{path}.pm-native-orig")) == (ours, edited)
+    machine.run(["rm", f"{path}.pm-native-orig"])
+
+
+def test_reconcile_undoes_what_was_stopped_and_disabled_and_never_a_mask(site: Site) -> None:
+    machine, name = site.machine, site.name
+    site.config(TWO)
+    site.apply()
+    machine.systemctl("stop", f"{name}-a.service", f"{name}-b.service")
+    machine.systemctl("disable", f"{name}.target")
+    machine.run(["ln", "-sf", "/dev/null", f"/etc/systemd/system/{name}-b.service"])
+    machine.systemctl("daemon-reload")
+    assert site.applied().steps == []
+    applied = site.applied("--reconcile")
+    assert applied.steps == [
+        f"link multi-user.target.wants/{name}.target",
+        "reload-manager systemd",
+        f"start {name}-a.service",
+    ]
+    assert machine.systemctl("is-enabled", f"{name}.target").stdout == "enabled\n"
+    assert f"{name}-a.service" in site.runs()
+    assert f"{name}-b.service" not in site.runs()
+    machine.systemctl("unmask", f"{name}-b.service")
+
+
+def test_what_is_not_pruned_or_protected_runs_on_through_apply_and_remove(site: Site) -> None:
+    name = site.name
+    site.config(f"[process.a]\nprotect = true\n{SLEEP}[process.b]\n{SLEEP}[process.c]\n{SLEEP}")
+    site.apply()
+    before = site.runs()
+    site.config(f"[process.c]\n{SLEEP}")
+    applied = site.applied("--no-prune")
+    assert applied.steps == [f"write {name}.target", "reload-manager systemd"]
+    assert site.runs() == before
+    applied = site.applied()
+    assert applied.steps[0] == f"stop {name}-b.service"
+    assert applied.drift == [f"{name}-a.service is protected: left alone"]
+    site.pm_native("remove", name)
+    runs = site.runs()
+    assert runs[f"{name}-a.service"] == before[f"{name}-a.service"]
+    assert {f"{name}-b.service", f"{name}-c.service"} & runs.keys() == set()
+    assert site.machine.systemctl("is-enabled", f"{name}.target").stdout == "enabled\n"
+    site.pm_native("remove", name, "--force")
+    assert (site.runs(), site.files()) == ({}, {})
+
+
+def test_overrides_are_told_and_stay_in_force(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-a.service"
+    site.config(f'[process.a]\n{SLEEP}limits = {{ open_files = 1000, memory = "100M" }}\n')
+    site.apply()
+    machine.systemctl("set-property", f"{site.name}-a.slice", "MemoryMax=200M")
+    machine.systemctl("set-property", "--runtime", f"{site.name}-a.slice", "MemoryMax=300M")
+    path = f"/etc/systemd/system/{unit}.d/mine.conf"
+    machine.run(["mkdir", "-p", f"/etc/systemd/system/{unit}.d"])
+    machine.write(path, "[Service]\nLimitNOFILE=2000\nMemoryHigh=1G\n")
+    applied = site.applied()
+    # The drop-in had not been read yet: that is all there was to do.
+    assert applied.steps == ["reload-manager systemd"]
+    control = f"{site.name}-a.slice.d/50-MemoryMax.conf"
+    assert applied.drift == [
+        f"{unit} has another LimitNOFILE= by {path}",
+        f"{site.name}-a.slice has another MemoryMax= by /etc/systemd/system.control/{control}",
+        f"{site.name}-a.slice has another MemoryMax= by /run/systemd/system.control/{control}",
+    ]
+    assert machine.show(unit, "LimitNOFILE", "NeedDaemonReload") == {
+        "LimitNOFILE": "2000",
+        "NeedDaemonReload": "no",
+    }
+    assert site.applied().steps == []
+    machine.systemctl("revert", f"{site.name}-a.slice")
+    machine.run(["rm", "-r", f"/etc/systemd/system/{unit}.d"])
+
+
+def test_vanished_working_directory_is_told_before_anything_stops(site: Site) -> None:
+    work = f"{site.folder}/work"
+    site.machine.run(["mkdir", work])
+    site.config(f'[process.a]\n{SLEEP}directory = "work"\n[process.b]\n{SLEEP}')
+    site.apply()
+    before = site.runs()
+    site.config(f'[process.a]\n{SLEEP}directory = "work"\n')
+    site.pm_native("generate")
+    site.machine.run(["rmdir", work])
+    said = site.pm_native("apply", code=69)
+    assert said.stderr.startswith(
+        f"error: this working directory is not there: {work} ({site.name}-a.service)\n"
+    )
+    assert site.runs() == before
