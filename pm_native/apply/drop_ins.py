@@ -39,10 +39,10 @@ def find_drop_ins(layout: Layout, units: Iterable[str], since_ns: int) -> DropIn
         names = by_name.get(folder.name.removesuffix(".d"))
         if names is None:
             continue
-        if _changed_ns(folder) > since_ns:
+        if changed_ns(folder) > since_ns:
             changed.update(names)
         for path in sorted(folder.glob("*.conf")):
-            if _changed_ns(path) > since_ns:
+            if changed_ns(path) > since_ns:
                 changed.update(names)
             items.append(DropIn(path=str(path), units=tuple(names), text=_text(path)))
     return DropIns(items=tuple(items), changed=frozenset(changed))
@@ -82,7 +82,8 @@ def _names(unit: str) -> Iterator[str]:
     yield suffix
 
 
-def _changed_ns(path: Path) -> int:
+def changed_ns(path: Path) -> int:
+    """When a file or folder was last changed, in nanoseconds since the epoch; 0: there is none to be read."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

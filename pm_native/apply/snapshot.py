@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from pm_native.apply.drop_ins import find_drop_ins
+from pm_native.apply.drop_ins import changed_ns, find_drop_ins
 from pm_native.compile.bundle import FileKind
 from pm_native.compile.project import MADE_BY
 from pm_native.plan.make import link_name
@@ -100,8 +100,7 @@ def _changed_units(layout: Layout, bundle: Bundle, since_ns: int) -> Iterator[st
     """The units whose files were written to since: others need not be asked about."""
     changed = set()
     for item in bundle.files:
-        path = layout.units / item.name
-        if item.kind is FileKind.UNIT and path.exists() and path.stat().st_mtime_ns > since_ns:
+        if item.kind is FileKind.UNIT and changed_ns(layout.units / item.name) > since_ns:
             changed.add(item.name)
     return (unit.name for unit in bundle.units if unit.file in changed)
 

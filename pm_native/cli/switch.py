@@ -14,6 +14,7 @@ from pm_native.cli.source import compile_options, load_source
 from pm_native.compile.project import compile_project
 from pm_native.errors import Diagnostics, ExitCode, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
+from pm_native.plan.model import PlanOptions
 from pm_native.state.generations import Generations
 from pm_native.state.output import read_set
 from pm_native.state.store import Store, known_projects
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.cli.report import Result
     from pm_native.compile.bundle import Bundle, Installed
-    from pm_native.plan.model import Plan, PlanOptions
+    from pm_native.plan.model import Plan
     from pm_native.state.layout import Layout
     from pm_native.unit.name import Scope
 
@@ -136,7 +137,9 @@ async def go_back(failed: Result, switch: Switch, manager: Manager | None, optio
     installed = store.load()
     bundle = Generations(store.directory).bundle(before.generation) if before is not None else None
     snapshot = await take_snapshot(layout, project, bundle, installed, manager)
-    plan = make_plan(bundle, snapshot) if bundle is not None else make_removal(project, snapshot)
+    # By force: what is new since then is of this very run, whatever protects it from others.
+    force = PlanOptions(force=True)
+    plan = make_plan(bundle, snapshot, force) if bundle else make_removal(project, snapshot, force)
     command = f"rollback to {before.generation}" if before is not None else "rollback to nothing"
     back = Switch(plan=plan, layout=layout, store=store, installed=installed)
     undone = await run_switch("apply", back, manager, replace(options, allow_missing=True, command=command))

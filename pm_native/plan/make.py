@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FOLLOW = PlanOptions()
 _WAYS = {
-    TakenBy.ADOPT: "--adopt takes over what is not ours, and keeps the old text",
-    TakenBy.FORCE: "--force writes over what was edited by hand, and keeps the edit",
+    TakenBy.ADOPT: "apply --adopt takes over what is not ours, and keeps the old text",
+    TakenBy.FORCE: "apply --force writes over what was edited by hand, and keeps the edit",
 }
 
 
@@ -74,6 +74,7 @@ class _Planner:
         self.wanted = wanted = self.kept.bundle
         self.snapshot = snapshot
         self.options = options
+        self.option = "--user " if wanted is not None and wanted.scope is Scope.USER else ""
         self.installed = snapshot.installed
         self.old_files = {item.name: item for item in self.installed.bundle.files} if self.installed else {}
         self.new_files = {item.name: item for item in wanted.files} if wanted else {}
@@ -109,8 +110,7 @@ class _Planner:
                 continue
             text = self.snapshot.files.get(name)
             if name in self.snapshot.masked:
-                user = self.wanted is not None and self.wanted.scope is Scope.USER
-                hint = f"systemctl {'--user ' if user else ''}unmask {name}"
+                hint = f"systemctl {self.option}unmask {name}"
                 self.drift.append(Drift(name, "is masked: left alone", hint))
             elif name in self.snapshot.unreadable:
                 self.drift.append(
@@ -160,7 +160,8 @@ class _Planner:
                 if self.options.reconcile:
                     yield Step(Action.LINK, name, "was disabled by hand")
                 else:
-                    self.drift.append(Drift(unit, "was disabled by hand", f"systemctl enable {unit}"))
+                    hint = f"systemctl {self.option}enable {unit}"
+                    self.drift.append(Drift(unit, "was disabled by hand", hint))
             else:
                 yield Step(Action.LINK, name, "starts at boot")
         for name in sorted((old - new) & self.snapshot.links.keys()):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pm_native.bus.fake import Behaviour
 from tests.cli.switch_host import CONFIG, SwitchHost
 
 TYPE_CHECKING = False
@@ -102,6 +103,11 @@ def test_reconcile_starts_what_was_stopped_by_hand(host: SwitchHost) -> None:
     host(APPLY)
     stop_by_hand(host, "shop-web.service")
     (host.units / "default.target.wants/shop.target").unlink()
+    assert host(PLAN).out == (
+        "! shop.target was disabled by hand (systemctl --user enable shop.target)\n"
+        "! shop-web.service was stopped by hand: left stopped (systemctl --user start shop-web.service)\n"
+        f"{NOTHING}"
+    )
     assert host(f"{PLAN} --reconcile").out == (
         "+ enable default.target.wants/shop.target  was disabled by hand\n"
         "⟳ reload unit files  unit files have changed\n"
@@ -136,6 +142,14 @@ def test_protected_process_is_left_alone_by_apply_and_remove_but_for_force(host:
     assert host("remove shop --user").out == f"{told}shop: nothing to do, 4 files unchanged\n"
     assert host("remove shop --user --force").code == 0
     assert host.manager.calls[0] == "stop shop-web.service"
+    assert [path for path in host.units.rglob("*") if path.is_file()] == []
+
+
+def test_failed_atomic_apply_takes_its_own_new_process_back_though_it_is_protected(host: SwitchHost) -> None:
+    host.config(PROTECTED)
+    host.manager.behaviours = {"shop-api@1.service": Behaviour.FAILS}
+    assert host(f"{APPLY} --atomic").code == 3
+    assert "stop shop-web.service" in host.manager.calls
     assert [path for path in host.units.rglob("*") if path.is_file()] == []
 
 

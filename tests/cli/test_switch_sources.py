@@ -48,7 +48,7 @@ def test_foreign_file_is_refused_by_name(host: SwitchHost) -> None:
     assert said.err == (
         f"error: this file is in the way: {host.units}/shop.target (not ours)\n"
         "  hint: move them away; a change of yours belongs in a drop-in (systemctl edit) or in the config; "
-        "--adopt takes over what is not ours, and keeps the old text\n"
+        "apply --adopt takes over what is not ours, and keeps the old text\n"
     )
 
 

@@ -249,8 +249,8 @@ def test_foreign_files_in_the_way_are_refused_all_at_once() -> None:
     )
     assert caught.value.hint == (
         "move them away; a change of yours belongs in a drop-in (systemctl edit) or in the config; "
-        "--adopt takes over what is not ours, and keeps the old text; "
-        "--force writes over what was edited by hand, and keeps the edit"
+        "apply --adopt takes over what is not ours, and keeps the old text; "
+        "apply --force writes over what was edited by hand, and keeps the edit"
     )
 
 
