@@ -27,15 +27,20 @@ class LineProgress:
         self._style = Style(sys.stderr)
         self._jobs = jobs
         self._ended = 0
-        self._files = 0
+        self._written = 0
+        self._removed = 0
         self._failed = 0
 
     def done(self, step: Step) -> None:
         """Count a file, or tell of the reload."""
         if step.action is Action.RELOAD_MANAGER:
-            click.echo(self._style(f"{self._files} file{'s' if self._files != 1 else ''} in place, manager reloaded", "dim"), err=True)
+            counts = {"written": self._written, "removed": self._removed}
+            told = [f"{count} {what}" for what, count in counts.items() if count]
+            click.echo(self._style(", ".join([*told, "manager reloaded"]), "dim"), err=True)
+        elif step.action in {Action.DELETE, Action.UNLINK}:
+            self._removed += 1
         elif step.action is not Action.RESET_FAILED:
-            self._files += 1
+            self._written += 1
 
     def job(self, event: JobEvent) -> None:
         """Tell how a job ended; what was left or not sent is told at the end, as a number."""

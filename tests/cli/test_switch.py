@@ -61,7 +61,7 @@ def test_apply_runs_that_plan_and_says_how_to_go_on(host: SwitchHost) -> None:
     assert lines == [
         *f"{FIRST_PLAN}{FIRST_JOBS}".splitlines(),
         "shop: 6 to add, 5 to start, 0 unchanged",
-        "7 files in place, manager reloaded",
+        "7 written, manager reloaded",
         "✓ start shop-web.service",
         "✓ start shop-api@1.service",
         "✓ start shop-api@2.service",
