@@ -27,9 +27,8 @@ _VENDOR_DIRECTORIES = {
     "user": ("etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"),
 }
 _PROJECT = re.compile(rf"# {MADE_BY}: project=(\S+) ")
-# Where a specifier, "~" or "-" begins it, what it is or whether it must be there is not known.
-_WORKING_DIRECTORY = re.compile(r"^WorkingDirectory=(/(?:[^%\n]|%%)*)$", re.MULTILINE)
-_OTHER_ROOT = re.compile(r"^Root(?:Directory|Image)=", re.MULTILINE)
+_WORKING_DIRECTORY = "\nWorkingDirectory=/"
+_OTHER_ROOTS = ("\nRootDirectory=", "\nRootImage=")
 
 
 def file_path(layout: Layout, project: str, kind: FileKind | None, name: str) -> Path:
@@ -100,7 +99,7 @@ def _changed_units(layout: Layout, bundle: Bundle, since_ns: int) -> Iterator[st
     """The units whose files were written to since: others need not be asked about."""
     changed = set()
     for item in bundle.files:
-        if item.kind is FileKind.UNIT and changed_ns(layout.units / item.name) > since_ns:
+        if item.kind is FileKind.UNIT and changed_ns(f"{layout.units}/{item.name}") > since_ns:
             changed.add(item.name)
     return (unit.name for unit in bundle.units if unit.file in changed)
 
@@ -113,17 +112,32 @@ async def _outdated(manager: Manager, names: set[str]) -> list[str]:
 
 def _missing(layout: Layout, wanted: Bundle | None) -> Iterator[tuple[str, str]]:
     """The working directories that are not there, by unit file."""
+    found: dict[str, bool] = {}
     for item in wanted.files if wanted else ():
-        found = _WORKING_DIRECTORY.search(item.text)
-        if item.kind is not FileKind.UNIT or found is None or _OTHER_ROOT.search(item.text):
-            continue
-        path = found[1].replace("%%", "%")
-        try:
-            (layout.root / path.lstrip("/")).stat()
-        except (FileNotFoundError, NotADirectoryError):
+        path = _working_directory(item.text) if item.kind is FileKind.UNIT else ""
+        if path and path not in found:
+            found[path] = _is_gone(layout.root / path.lstrip("/"))
+        if path and found[path]:
             yield item.name, path
-        except PermissionError:
-            continue  # in a folder that the caller cannot look into: the unit's user may
+
+
+def _working_directory(text: str) -> str:
+    """Where the unit runs; "" where a specifier, "~", "-" or another root leave that open."""
+    start = text.find(_WORKING_DIRECTORY) + len(_WORKING_DIRECTORY) - 1
+    if start < len(_WORKING_DIRECTORY) or any(key in text for key in _OTHER_ROOTS):
+        return ""
+    path = text[start:].partition("\n")[0].replace("%%", "\0")
+    return "" if "%" in path else path.replace("\0", "%")
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except PermissionError:
+        return False  # in a folder that the caller cannot look into: the unit's user may
+    return False
 
 
 def _text(layout: Layout, project: str, item: BundleFile) -> str | None:
