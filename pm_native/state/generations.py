@@ -66,6 +66,17 @@ class Generations:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.sweep()
         scratch = self._directory / f".{generation.number}.new"
+        try:
+            self._fill(scratch, generation, bundle)
+        except OSError:
+            _remove_tree(scratch)  # a full disk needs the room
+            raise
+        _let_go(self._path(generation.number))
+        scratch.rename(self._path(generation.number))
+        sync_directory(self._directory)
+
+    @staticmethod
+    def _fill(scratch: Path, generation: Generation, bundle: Bundle) -> None:
         for path in (scratch, scratch / _FILES):
             path.mkdir(mode=0o700)
         files = {scratch / _FILES / item.name: (item.text.encode(), item.mode) for item in bundle.files}
@@ -74,9 +85,6 @@ class Generations:
         write_together(files)
         for path in (scratch / _FILES, scratch):
             sync_directory(path)
-        _let_go(self._path(generation.number))
-        scratch.rename(self._path(generation.number))
-        sync_directory(self._directory)
 
     def finish(self, generation: Generation, *, keep: int = KEPT) -> None:
         """Record what came of a generation, in it and in the history, and let go of those beyond `keep`."""

@@ -1,0 +1,240 @@
+"""Faults around an apply on a real systemd: told by type and exit code, and the next apply is right."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from tests.machine.sites import new_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.machine.harness import Machine
+    from tests.machine.sites import Site
+
+FINE = '[process.{}]\ncommand = "/bin/sleep infinity"\n'
+SLOW = """
+[process.{}]
+command = ["sh", "-c", "sleep 2; systemd-notify --ready; exec sleep infinity"]
+notify = true
+"""
+STUBBORN = """
+[process.stubborn]
+command = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
+stop = { timeout = "800ms" }
+"""
+
+
+@pytest.fixture
+def site(machine: Machine) -> Iterator[Site]:
+    yield from new_site(machine)
+
+
+@pytest.fixture
+def own_site(fresh_machine: Machine) -> Iterator[Site]:
+    """A site on a machine whose bus or systemd the test takes down."""
+    yield from new_site(fresh_machine)
+
+
+@contextmanager
+def applying(site: Site, waits_for: str) -> Iterator[subprocess.Popen[str]]:
+    """An apply in the background, at the moment when it waits for a unit to become ready."""
+    words: list[str | Path] = [site.machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
+    with subprocess.Popen(
+        site.machine.command(words, cwd=site.folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        try:
+            site.machine.wait_until(waits_for, ActiveState="activating")
+            yield run
+        finally:
+            run.kill()
+
+
+def error_of(text: str) -> str:
+    """The line that says what went wrong, below the plan."""
+    (line,) = [line for line in text.splitlines() if line.startswith("error: ")]
+    return line.removeprefix("error: ")
+
+
+def record(site: Site) -> str:
+    return f"/var/lib/pm-native/{site.name}/current.json"
+
+
+def scratch(site: Site) -> list[str]:
+    """Scratch files that an apply left."""
+    places = ["/etc/systemd/system", "/etc/pm-native", "/var/lib/pm-native"]
+    return site.machine.run(["find", *places, "-name", ".*.new"], check=False).stdout.split()
+
+
+def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
+    site.config(SLOW.format("slow"))
+    with applying(site, f"{site.name}-slow.service") as run:
+        said = site.apply(code=75).stderr
+        _, err = run.communicate(timeout=20)
+    assert (run.returncode, "error" in err) == (0, False)
+    holder, _, rest = said.partition(") is changing this project")
+    assert holder.startswith("error: pm-native (pid ")
+    assert rest == "\n  hint: try again when it is done\n"
+    assert site.applied().steps == []
+
+
+@pytest.mark.parametrize("fault", ["bus", "systemd"])
+def test_bus_or_systemd_that_goes_in_mid_apply_is_told_and_no_job_is_repeated(
+    own_site: Site, fault: str
+) -> None:
+    site, machine = own_site, own_site.machine
+    names = [f"{site.name}-{name}.service" for name in ("fast", "slow", "also")]
+    site.config(FINE.format("fast") + SLOW.format("slow") + SLOW.format("also"))
+    with applying(site, names[1]) as run:
+        for name in names[1:]:
+            machine.wait_until(name, ActiveState="activating")
+        began = site.runs()
+        if fault == "bus":
+            machine.systemctl("restart", "dbus.service")
+        else:
+            machine.systemctl("daemon-reexec", check=False)
+        _, err = run.communicate(timeout=30)
+    assert run.returncode == 69, err
+    assert error_of(err) in {  # by which of the two is seen to go first
+        "the connection to the bus is gone: it hung up",
+        "systemd left the bus (it was executed again, or dropped off)",
+    }
+    for name in names:
+        machine.wait_until(name, ActiveState="active")
+    machine.wait_until("dbus.service", ActiveState="active")
+    site.apply()
+    after = site.runs()
+    assert {name: after[name] for name in names} == {name: began[name] for name in names}
+    assert site.applied().steps == []
+
+
+@pytest.mark.parametrize("folder", ["/etc/systemd/system", "/var/lib/pm-native"])
+def test_full_disk_is_told_by_the_name_of_the_file_and_the_next_apply_goes_on(
+    own_site: Site, folder: str
+) -> None:
+    site, machine = own_site, own_site.machine
+    machine.run(["mkdir", "-p", folder])
+    machine.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder])
+    machine.systemctl("daemon-reload")
+    padding = 'description = "{}"\n'.format("x" * 900)
+    site.config("".join(f"{FINE.format(f'p{number}')}{padding}" for number in range(30)))
+    said = error_of(site.apply(code=69).stderr)
+    assert said.startswith(f"cannot write {folder}/")
+    assert said.endswith(": No space left on device")
+    assert scratch(site) == []
+    machine.run(["mount", "-o", "remount,size=8m", folder])
+    site.apply()
+    assert len([name for name in site.runs() if name.endswith(".service")]) == 30
+    assert site.applied().steps == []
+
+
+def test_read_only_folder_is_refused_before_anything_is_done(own_site: Site) -> None:
+    site, machine = own_site, own_site.machine
+    site.config(FINE.format("a"))
+    site.apply()
+    before, runs = site.files(), site.runs()
+    site.config(FINE.format("b"))
+    machine.run(["mount", "--bind", "/etc/systemd/system", "/etc/systemd/system"])
+    machine.run(["mount", "-o", "remount,bind,ro", "/etc/systemd/system"])
+    said = error_of(site.apply(code=77).stderr)
+    assert said == "cannot write to /etc/systemd/system: read-only file system"
+    assert (site.files(), site.runs()) == (before, runs)
+    machine.run(["umount", "/etc/systemd/system"])
+    site.apply()
+    assert f"{site.name}-b.service" in site.runs()
+
+
+def test_unit_that_ignores_sigterm_is_gone_when_its_time_is_over(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-stubborn.service"
+    site.config(FINE.format("fine") + STUBBORN)
+    site.apply()
+    site.config(FINE.format("fine"))
+    assert f"stop {unit}" in site.applied().steps
+    assert machine.show(unit, "LoadState", "ActiveState") == {
+        "LoadState": "not-found",
+        "ActiveState": "inactive",
+    }
+    assert any("Killing process" in line for line in machine.journal(unit))
+    assert site.applied().steps == []
+
+
+def test_job_that_somebody_cancels_is_told_and_started_by_the_next_apply(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-slow.service"
+    site.config(SLOW.format("slow"))
+    with applying(site, unit) as run:
+        machine.systemctl("cancel")
+        out, _ = run.communicate(timeout=20)
+    assert run.returncode == 4
+    assert f"{unit}: its job was cancel" in out
+    site.apply()
+    assert machine.show(unit, "ActiveState") == {"ActiveState": "active"}
+    assert site.applied().steps == []
+
+
+def test_stop_that_somebody_cancels_leaves_the_unit_ours_until_it_has_stopped(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-stubborn.service"
+    site.config(FINE.format("fine") + STUBBORN.replace("800ms", "60s"))
+    site.apply()
+    site.config(FINE.format("fine"))
+    words: list[str | Path] = [machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
+    with subprocess.Popen(
+        machine.command(words, cwd=site.folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        machine.wait_until(unit, ActiveState="deactivating")
+        machine.systemctl("cancel")
+        out, _ = run.communicate(timeout=20)
+    assert (run.returncode, f"{unit}: its job was cancel" in out) == (4, True)
+    assert unit in machine.read(record(site))
+    machine.systemctl("kill", "--signal=KILL", unit)
+    site.apply()
+    assert unit not in machine.read(record(site))
+    assert site.applied().steps == []
+
+
+def test_damaged_record_says_what_to_do_and_the_way_out_works(site: Site) -> None:
+    machine = site.machine
+    site.config("".join(FINE.format(name) for name in ("a", "b")))
+    site.apply()
+    runs = site.runs()
+    text = machine.read(record(site))
+    machine.write(record(site), text[: len(text) // 2])
+    error, hint = site.apply(code=1).stderr.splitlines()
+    assert error.startswith(f"error: {record(site)} is damaged: JSONDecodeError(")
+    command = hint.partition("(")[2].partition(")")[0]
+    assert command == f"mv {record(site)} {record(site)}.damaged"
+    machine.run(command.split())
+    site.apply()
+    assert site.runs() == runs
+    assert site.applied().steps == []
+    assert [
+        item["number"] for item in json.loads(site.pm_native("history", site.name, "--json").stdout)["data"]
+    ] == [
+        1,
+        2,
+    ]
+    machine.run(["rm", f"{record(site)}.damaged"])
+
+
+def test_record_of_a_newer_version_is_refused(site: Site) -> None:
+    site.config(FINE.format("a"))
+    site.apply()
+    before = site.runs()
+    text = site.machine.read(record(site))
+    newer = text.replace('"format": 1', '"format": 99', 1)
+    site.machine.write(record(site), newer)
+    said = site.apply(code=1).stderr
+    assert said == (
+        f"error: {record(site)}: it is from a newer pm-native (format 99, this one knows 1)\n"
+        "  hint: use that pm-native, or a newer one\n"
+    )
+    assert (site.runs(), site.machine.read(record(site))) == (before, newer)
+    site.machine.write(record(site), text)
