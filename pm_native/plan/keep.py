@@ -49,6 +49,8 @@ def keep(wanted: Bundle | None, snapshot: Snapshot, options: PlanOptions) -> Kep
     names = frozenset(unit.name for unit in units)
     base = wanted or replace(old, files=(), units=(), directories=(), wanted_by={})
     links = {unit: target for unit, target in old.wanted_by.items() if unit in names}
+    if wanted is not None:
+        links |= _boot_links(wanted, units)
     what = _PROTECTED if options.prune else _NOT_PRUNED
     return Kept(
         bundle=replace(
@@ -88,6 +90,16 @@ def _kept_units(wanted: Bundle | None, snapshot: Snapshot, options: PlanOptions)
         waiting += required - processes
         processes |= required
     return [unit for unit in gone if unit.process in processes | {""}]
+
+
+def _boot_links(wanted: Bundle, units: list[BundleUnit]) -> dict[str, str]:
+    """Links by which what is kept starts at boot still, since the target itself names the config's processes alone.
+
+    Instances that a smaller pool has left go without: a link would bring them back after each stop of the pool.
+    """
+    target = next(iter(wanted.wanted_by), "")
+    started = [unit.name for unit in units if unit.start and unit.process and "@" not in unit.name]
+    return dict.fromkeys(started, target) if target else {}
 
 
 def _as_it_is(item: BundleFile, snapshot: Snapshot) -> BundleFile:

@@ -92,8 +92,16 @@ def test_what_is_not_pruned_or_protected_runs_on_through_apply_and_remove(site: 
     before = site.runs()
     site.config(f"[process.c]\n{SLEEP}")
     applied = site.applied("--no-prune")
-    assert applied.steps == [f"write {name}.target", "reload-manager systemd"]
+    assert applied.steps == [
+        f"write {name}.target",
+        f"link {name}.target.wants/{name}-a.service",
+        f"link {name}.target.wants/{name}-b.service",
+        "reload-manager systemd",
+    ]
     assert site.runs() == before
+    # The target wants them still, at the next boot too.
+    wants = site.machine.show(f"{name}.target", "Wants")["Wants"].split()
+    assert sorted(wants) == [f"{name}-{one}.service" for one in "abc"]
     applied = site.applied()
     assert applied.steps[0] == f"stop {name}-b.service"
     assert applied.drift == [f"{name}-a.service is protected: left alone"]

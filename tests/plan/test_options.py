@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pm_native.compile.bundle import Bundle
 
 RELOAD = "reload-manager systemd: unit files have changed"
+BOOT = "link shop.target.wants/shop-{}.service: starts at boot"
 NO_PRUNE = PlanOptions(prune=False)
 FORCE = PlanOptions(force=True)
 ETC = "/etc/systemd/system"
@@ -157,7 +158,7 @@ def test_without_pruning_what_has_gone_from_the_config_stays_and_is_owned_on() -
     old, new = shop("db", "web"), shop("web")
     host = with_states(after_apply(old), state("shop-db.service", FAILED))
     plan = make_plan(new, host, NO_PRUNE)
-    assert steps(plan) == []
+    assert steps(plan) == [BOOT.format("db"), RELOAD]
     assert drift(plan) == [
         "shop-db.service is no longer in the config: left as it is, as --no-prune says",
     ]
@@ -166,7 +167,8 @@ def test_without_pruning_what_has_gone_from_the_config_stays_and_is_owned_on() -
     assert {(item.name, item.text) for item in plan.bundle.files} == {
         (item.name, item.text) for item in old.files
     }
-    assert plan.bundle.wanted_by == old.wanted_by
+    assert plan.bundle.wanted_by == {**old.wanted_by, "shop-db.service": "shop.target"}
+    assert make_plan(new, after_apply(plan.bundle), NO_PRUNE).is_empty
     # And with pruning the next plan takes it away.
     assert [step.subject for step in make_plan(new, after_apply(plan.bundle)).steps][:3] == [
         "shop-db.service",
@@ -186,7 +188,8 @@ def test_without_pruning_a_smaller_pool_keeps_its_instances_and_one_line_tells_s
 def test_protected_process_outlives_its_place_in_the_config() -> None:
     old = shop("db", "web", protect="db")
     plan = make_plan(shop("web"), after_apply(old))
-    assert (steps(plan), drift(plan)) == ([], ["shop-db.service is protected: left alone"])
+    told = ["shop-db.service is protected: left alone"]
+    assert (steps(plan), drift(plan)) == ([BOOT.format("db"), RELOAD], told)
     assert plan.bundle is not None
     assert [unit.name for unit in plan.bundle.units if unit.protect] == ["shop-db.service"]
     again = make_plan(shop("web"), after_apply(plan.bundle))
@@ -196,10 +199,20 @@ def test_protected_process_outlives_its_place_in_the_config() -> None:
     )
 
 
+def test_protected_process_that_comes_back_is_the_targets_own_again() -> None:
+    old = shop("db", "web", protect="db")
+    away = make_plan(shop("web"), after_apply(old)).bundle
+    assert away is not None
+    assert steps(make_plan(old, after_apply(away))) == [
+        "unlink shop.target.wants/shop-db.service: no longer in the config",
+        RELOAD,
+    ]
+
+
 def test_protected_process_keeps_what_it_requires() -> None:
     old = shop("db", "migrate", "web", protect="db", requires={"db": "migrate"})
     plan = make_plan(shop("web"), after_apply(old))
-    assert steps(plan) == []
+    assert steps(plan) == [BOOT.format("db"), BOOT.format("migrate"), RELOAD]
     assert drift(plan) == [
         "shop-db.service is protected: left alone",
         "shop-migrate.service is protected: left alone",
@@ -239,7 +252,7 @@ def test_kept_file_that_somebody_edited_or_may_not_be_read_stays_as_it_is() -> N
     del files["shop-db.env"]
     host = replace(host, files=files, unreadable=frozenset({"shop-db.env"}))
     plan = make_plan(shop("web"), host)
-    assert steps(plan) == []
+    assert steps(plan) == [BOOT.format("db"), RELOAD]
     assert plan.bundle is not None
     texts = {item.name: (item.kind, item.text) for item in plan.bundle.files if "db" in item.name}
     assert texts == {
