@@ -54,7 +54,7 @@ def remove(*, project: str, force: bool, scope: Scope, root: Path | None) -> int
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             switch = await plan_removal(project, scope, root, manager, PlanOptions(force=force))
-            return await run_switch("remove", switch, manager, RunOptions())
+            return await run_switch("remove", switch, manager, RunOptions(command="remove"))
 
     with locked(layout_of(scope, root).lock(project)):
         return finish(asyncio.run(go()))

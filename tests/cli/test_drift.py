@@ -139,6 +139,11 @@ def test_protected_process_is_left_alone_by_apply_and_remove_but_for_force(host:
     assert host(PLAN).out == f"{told}{NOTHING}"
     assert host("remove shop --user").code == 0
     assert "stop shop-web.service" not in host.manager.calls
+    assert [item["command"] for item in json.loads(host("history --user --json").out)["data"]] == [
+        "apply",
+        "apply",
+        "remove",
+    ]
     assert host("remove shop --user").out == f"{told}shop: nothing to do, 4 files unchanged\n"
     assert host("remove shop --user --force").code == 0
     assert host.manager.calls[0] == "stop shop-web.service"
