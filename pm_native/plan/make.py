@@ -71,6 +71,7 @@ class _Planner:
     def __init__(self, wanted: Bundle | None, snapshot: Snapshot, options: PlanOptions) -> None:
         self.kept = keep(wanted, snapshot, options)
         self.asked = wanted
+        self.gone = "no longer in the config" if wanted is not None else "the project is removed"
         self.wanted = wanted = self.kept.bundle
         self.snapshot = snapshot
         self.options = options
@@ -85,7 +86,9 @@ class _Planner:
         """All steps, phase by phase."""
         self.written = {step.subject: step for step in self._writes()}
         changes = [*self.written.values(), *self._deletes(), *self._links()]
-        verdicts = Verdicts(self.wanted, self.snapshot, self.written, self.kept.units, self.options)
+        verdicts = Verdicts(
+            self.wanted, self.snapshot, self.written, self.kept.units, self.options, gone=self.gone
+        )
         jobs = verdicts.jobs()
         steps = (
             *verdicts.stops(),
@@ -140,9 +143,9 @@ class _Planner:
                 continue
             foreign = self.snapshot.foreign.get(name)
             if foreign is None:
-                yield Step(Action.DELETE, name, "no longer in the config", item.kind)
+                yield Step(Action.DELETE, name, self.gone, item.kind)
             elif foreign.may_be_taken(self.options):
-                reason = f"no longer in the config; was edited by hand, saved as {foreign.save_as}"
+                reason = f"{self.gone}; was edited by hand, saved as {foreign.save_as}"
                 yield Step(Action.DELETE, name, reason, item.kind, saved_as=foreign.save_as)
             else:
                 self.drift.append(Drift(name, f"is not removed: {foreign}"))
@@ -165,7 +168,7 @@ class _Planner:
             else:
                 yield Step(Action.LINK, name, "starts at boot")
         for name in sorted((old - new) & self.snapshot.links.keys()):
-            yield Step(Action.UNLINK, name, "no longer in the config")
+            yield Step(Action.UNLINK, name, self.gone)
 
     def _reload_manager(self, changes: list[Step]) -> Iterator[Step]:
         """One reload for all unit files that differ; environment files are read at each start of a unit."""

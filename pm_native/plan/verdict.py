@@ -26,15 +26,18 @@ class Verdicts:
     Units that are `kept` although the config has them no more get none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a verdict looks at
         self,
         wanted: Bundle | None,
         snapshot: Snapshot,
         written: Mapping[str, Step],
         kept: frozenset[str],
         options: PlanOptions,
+        *,
+        gone: str,
     ) -> None:
         installed = snapshot.installed
+        self.gone = gone
         self.kept = kept
         self.options = options
         self.written = written
@@ -70,7 +73,7 @@ class Verdicts:
         gone = sorted(filter(self.is_gone, self.states), key=_start_order)
         for name in reversed(dependencies_first(gone, after)):
             if self.states[name].active_state in RUNNING | {"deactivating"}:
-                yield Step(Action.STOP, name, "no longer in the config")
+                yield Step(Action.STOP, name, self.gone)
         yield from reversed(self.stop_first.values())
 
     def resets(self, jobs: list[Step]) -> Iterator[Step]:
@@ -83,7 +86,7 @@ class Verdicts:
                 )
         for name, state in self.states.items():
             if self.is_gone(name) and state.active_state == "failed":
-                yield Step(Action.RESET_FAILED, name, "no longer in the config")
+                yield Step(Action.RESET_FAILED, name, self.gone)
 
     def is_gone(self, name: str) -> bool:
         """Whether a unit of the last apply, or an instance of one of its templates, has lost its file or its place."""

@@ -273,13 +273,13 @@ def test_removal_stops_all_of_it_slices_last_and_leaves_no_file() -> None:
     host = with_states(after_apply(bundle), state("shop-web.slice", ACTIVE))
     plan = make_removal("shop", host)
     assert steps(plan) == [
-        "stop shop-web.service: no longer in the config",
-        "stop shop.target: no longer in the config",
-        "stop shop-web.slice: no longer in the config",
-        "delete shop-web.env: no longer in the config",
-        "delete shop.target: no longer in the config",
-        "delete shop-web.service: no longer in the config",
-        "unlink multi-user.target.wants/shop.target: no longer in the config",
+        "stop shop-web.service: the project is removed",
+        "stop shop.target: the project is removed",
+        "stop shop-web.slice: the project is removed",
+        "delete shop-web.env: the project is removed",
+        "delete shop.target: the project is removed",
+        "delete shop-web.service: the project is removed",
+        "unlink multi-user.target.wants/shop.target: the project is removed",
         RELOAD,
     ]
     assert (plan.project, plan.bundle, drift(plan)) == ("shop", None, [])
@@ -294,9 +294,9 @@ def test_offline_is_files_and_links_alone() -> None:
     host = replace(after_apply(one()), states=None)
     assert steps(make_plan(one(RUN2), host)) == ["write shop-web.service: ExecStart= changed"]
     assert steps(make_removal("shop", host)) == [
-        "delete shop.target: no longer in the config",
-        "delete shop-web.service: no longer in the config",
-        "unlink multi-user.target.wants/shop.target: no longer in the config",
+        "delete shop.target: the project is removed",
+        "delete shop-web.service: the project is removed",
+        "unlink multi-user.target.wants/shop.target: the project is removed",
     ]
 
 

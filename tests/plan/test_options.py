@@ -133,13 +133,12 @@ def test_edit_of_a_comment_is_undone_too_and_restarts_nothing() -> None:
 
 def test_edited_file_of_a_removed_process_is_saved_and_deleted_with_force() -> None:
     host = replace(after_apply(one()), foreign=in_the_way("edited by hand", TakenBy.FORCE))
-    for plan in (make_plan(make_bundle(texts={}), host, FORCE), make_removal("shop", host, FORCE)):
+    for plan, why in (
+        (make_plan(make_bundle(texts={}), host, FORCE), "no longer in the config"),
+        (make_removal("shop", host, FORCE), "the project is removed"),
+    ):
         (step,) = (step for step in plan.steps if step.subject == "shop-web.service" and step.kind)
-        assert step.reason == (
-            "no longer in the config; was edited by hand, saved as shop-web.service.pm-native-orig"
-        )
-        assert step.saved_as == "shop-web.service.pm-native-orig"
-        assert drift(plan) == []
+        assert step.reason == f"{why}; was edited by hand, saved as shop-web.service.pm-native-orig"
 
 
 def test_reconcile_starts_and_enables_again_and_leaves_masks() -> None:
@@ -228,9 +227,9 @@ def test_removal_leaves_what_is_protected_with_its_target_and_slice() -> None:
     old = shop("db", "web", protect="db")
     plan = make_removal("shop", after_apply(old))
     assert steps(plan) == [
-        "stop shop-web.service: no longer in the config",
-        "delete shop-web.env: no longer in the config",
-        "delete shop-web.service: no longer in the config",
+        "stop shop-web.service: the project is removed",
+        "delete shop-web.env: the project is removed",
+        "delete shop-web.service: the project is removed",
         RELOAD,
     ]
     assert drift(plan) == ["shop-db.service is protected: left alone"]
@@ -242,7 +241,7 @@ def test_removal_leaves_what_is_protected_with_its_target_and_slice() -> None:
     forced = make_removal("shop", after_apply(plan.bundle), FORCE)
     assert (forced.bundle, steps(forced)[:2]) == (
         None,
-        ["stop shop-db.service: no longer in the config", "stop shop.target: no longer in the config"],
+        ["stop shop-db.service: the project is removed", "stop shop.target: the project is removed"],
     )
 
 
