@@ -139,6 +139,8 @@ def test_edited_file_of_a_removed_process_is_saved_and_deleted_with_force() -> N
     ):
         (step,) = (step for step in plan.steps if step.subject == "shop-web.service" and step.kind)
         assert step.reason == f"{why}; was edited by hand, saved as shop-web.service.pm-native-orig"
+        assert step.saved_as == "shop-web.service.pm-native-orig"
+        assert drift(plan) == []
 
 
 def test_reconcile_starts_and_enables_again_and_leaves_masks() -> None:
