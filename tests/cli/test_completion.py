@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from click.shell_completion import ShellComplete
 
-from pm_native.cli.main import COMPLETION_VARIABLE, cli
+from pm_native.cli.commands import COMPLETION_VARIABLE
+from pm_native.cli.main import cli
 from tests.cli.switch_host import SwitchHost
 
 TYPE_CHECKING = False
