@@ -131,7 +131,10 @@ class _Bus(MessageBus):
         line = b""
         while not line.endswith(b"\r\n"):
             # One byte at a time: what follows the line belongs to the message reader.
-            byte = await self._loop.sock_recv(self._sock, 1)
+            try:
+                byte = self._sock.recv(1)  # the rest of a line is there when its first byte is
+            except BlockingIOError:
+                byte = await self._loop.sock_recv(self._sock, 1)
             if not byte:
                 raise EOFError("the bus hung up during authentication")
             line += byte

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -14,6 +15,8 @@ def main() -> None:
     if sys.argv[1:] in ([], ["--help"], ["-h"]) and COMPLETION_VARIABLE not in os.environ:
         sys.stdout.write(HELP)
         return
+    # A command ends before anything is worth collecting, and looking for it, from the imports on, is a tenth of its time.
+    gc.disable()
     from pm_native.cli.main import run_process  # noqa: PLC0415 - either this or the help
 
     run_process()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from hashlib import sha256
 
 from pm_native.errors import StateError
 from pm_native.model.names import is_name
@@ -40,6 +39,8 @@ class BundleFile:
 
 def bundle_file(kind: FileKind, name: str, text: str) -> BundleFile:
     """The file with the hash of its text."""
+    from hashlib import sha256  # noqa: PLC0415 - who only reads records hashes nothing
+
     return BundleFile(kind, name, text, sha256(text.encode()).hexdigest())
 
 
