@@ -34,7 +34,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
 PAGE = CHECKOUT / "docs" / "performance.md"
 # Files in memory where that can be: no benchmark is about the disk, and a disk is never twice the same.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-VERDICTS = {True: "✓", False: "missed", None: "not measured"}
+VERDICTS = {True: "✓", False: "missed", None: "-"}
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 

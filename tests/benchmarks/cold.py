@@ -59,7 +59,8 @@ def generate_figures(scratch: Path) -> Iterator[Figure]:
             f"{milliseconds(peer.median)} ({peer.name})" if peer else f"{name} is not installed",
             f"{ours.median / peer.median:.2f}" if peer else "-",
             "1.00" if name == "foreman" else "1.00 (the next mark)",
-            ours.median <= peer.median if peer else None,
+            # honcho is a mark to come near to, not a bar.
+            (ours.median <= peer.median or (None if name == "honcho" else False)) if peer else None,
         )
     many = _generate(large, 10_000)
     interleave([ours, many], rounds=3, warm_ups=0)
