@@ -6,7 +6,6 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from signal import Signals
 
 from pm_native.unit.name import Scope
@@ -100,7 +99,7 @@ class FailureReport:
                 exit=exit_words(details) if details is not None else "",
                 process=known.process if known is not None else "",
                 where=known.where if known is not None else "",
-                journal=self.read_journal(details) if details and details.invocation_id else (),
+                journal=self.read_journal(details) if details is not None else (),
                 log_file=self._log_file(known) if details is not None and known is not None else "",
             )
         )
@@ -110,21 +109,9 @@ class FailureReport:
         return next((_log_file(item.text) for item in files if item.name == unit.file), "")
 
 
-async def describe_failure(
-    manager: Manager, unit: str, words: str, *, bundle: Bundle | None, scope: Scope
-) -> UnitFailure:
-    """All that can be told of the failure of one unit, for who has only that one."""
-    report = FailureReport(manager=manager, bundle=bundle, scope=scope, read_journal=journal_of(scope))
-    await report.add(unit, words=words)
-    return report.failures[0]
-
-
-def journal_of(scope: Scope) -> Callable[[UnitDetails], tuple[str, ...]]:
-    """What reads the journal of the manager of `scope`, everything in it that was said up to now."""
-    if scope is Scope.SYSTEM and os.geteuid() == 0:
-        # The last words of a program that has just ended may still be on their way.
-        _journalctl("--sync")
-    return partial(journal_lines, scope=scope)
+def journal_of(scope: Scope, since: float) -> Callable[[UnitDetails], tuple[str, ...]]:
+    """What reads the journal of the manager of `scope`: of each unit, what was said since a time (of the epoch)."""
+    return partial(journal_lines, scope=scope, since=since)
 
 
 def exit_words(details: UnitDetails) -> str:
@@ -141,22 +128,23 @@ def exit_words(details: UnitDetails) -> str:
     return f"exit status {status}"
 
 
-def journal_lines(details: UnitDetails, scope: Scope, count: int = JOURNAL_LINES) -> tuple[str, ...]:
-    """The last lines of one run of a unit: its own, and systemd's about it; none where there is no journal."""
+def journal_lines(
+    details: UnitDetails, scope: Scope, since: float, count: int = JOURNAL_LINES
+) -> tuple[str, ...]:
+    """The last lines of a unit since a time (of the epoch), its own and systemd's; none where there is no journal.
+
+    By the unit and not by the id of its run: a unit that was restarted since has another, and journald knows none
+    for the lines of a program that was gone before it could look.
+    """
     is_user = scope is Scope.USER
-    match = [f"_SYSTEMD_INVOCATION_ID={details.invocation_id}", "+"]
-    match.append(f"{'USER_' if is_user else ''}INVOCATION_ID={details.invocation_id}")
-    if details.exec_main_pid:
-        # journald misses the run's id of lines whose writer is gone before it could look.
-        unit = f"{'_SYSTEMD_USER_UNIT' if is_user else '_SYSTEMD_UNIT'}={details.name}"
-        match += ["+", unit, f"_PID={details.exec_main_pid}", "_BOOT_ID=" + _boot_id()]
+    if not is_user and os.geteuid() == 0:
+        # The last words of a program that has just ended may still be on their way.
+        _journalctl("--sync")
+    own, about = ("_SYSTEMD_USER_UNIT", "USER_UNIT") if is_user else ("_SYSTEMD_UNIT", "UNIT")
+    match = [f"{own}={details.name}", "+", f"{about}={details.name}"]
     manager = ["--user"] if is_user else []
-    return _journalctl(*manager, "--quiet", "--no-pager", "--output=cat", f"--lines={count}", *match)
-
-
-def _boot_id() -> str:
-    """The id of this boot, as the journal writes it: process ids come again after the next."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip().replace("-", "")
+    options = ["--quiet", "--no-pager", "--output=cat", f"--lines={count}", f"--since=@{since:.3f}"]
+    return _journalctl(*manager, *options, *match)
 
 
 def _journalctl(*words: str) -> tuple[str, ...]:

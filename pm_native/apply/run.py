@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # Between two restarts at the usual delays (100 ms, 500 ms, 1 s), so that a crash loop is not looked at in mid-start.
 SETTLE_SEC = 1.3
+FIRST_LOOK_SEC = 0.4
 _JOBS = {
     Action.STOP: JobType.STOP,
     Action.START: JobType.START,
@@ -107,6 +109,7 @@ class Runner:
         self.outcome = Outcome()
         self._disk = Disk(plan, layout)
         self._report: FailureReport | None = None
+        self._began = time.time()
         self._generations = Generations(store.directory)
         self._generation: Generation | None = None
         self._is_written = False  # the files are in place,
@@ -302,7 +305,7 @@ class Runner:
                 manager=manager,
                 bundle=self.plan.bundle or (self.installed.bundle if self.installed else None),
                 scope=self.layout.scope,
-                read_journal=journal_of(self.layout.scope),
+                read_journal=journal_of(self.layout.scope, self._began),
                 failures=self.outcome.failures,
             )
         return self._report
@@ -319,21 +322,33 @@ class Runner:
         if self.manager is None or not names or not seconds:
             return
         self.progress.settling(seconds)
-        await self._pause(seconds)
-        states = await self.manager.states(names)
+        # Twice: at the first look a program that died at once waits for its restart, and how it ended can be told.
+        first = min(seconds, FIRST_LOOK_SEC)
+        await self._pause(first)
+        names = await self._look(self.manager, names, first)
+        if names and seconds > first:
+            await self._pause(seconds - first)
+            names = await self._look(self.manager, names, seconds)
         restarts = await _restart_counts(self.manager, names)
         for name in names:
-            state = states.get(name)
-            words = ""
-            if state is not None and state.active_state == "failed":
-                words = f"it ended within {seconds:g} s of its start"
-            elif state is not None and state.sub_state == "auto-restart":
-                words = "it ended and waits for its next restart"
-            elif restarts[name]:
+            if restarts[name]:
                 times = "once" if restarts[name] == 1 else f"{restarts[name]} times"
                 words = f"it was restarted {times} within {seconds:g} s of its start"
-            if words:
                 await self._reported(self.manager).add(name, words=words)
+
+    async def _look(self, manager: Manager, names: list[str], seconds: float) -> list[str]:
+        """Report those that are down `seconds` after their start; the others are given back."""
+        up: list[str] = []
+        states = await manager.states(names)
+        for name in names:
+            state = states.get(name)
+            if state is not None and state.active_state == "failed":
+                await self._reported(manager).add(name, words=f"it ended within {seconds:g} s of its start")
+            elif state is not None and state.sub_state == "auto-restart":
+                await self._reported(manager).add(name, words="it ended and waits for its next restart")
+            else:
+                up.append(name)
+        return up
 
     async def _pause(self, seconds: float) -> None:
         if self.options.stop is None:

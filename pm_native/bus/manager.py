@@ -160,7 +160,6 @@ class UnitDetails:
     active_enter_usec: int = 0  # wall clock, since the epoch; 0: never
     result: str = ""
     main_pid: int = 0
-    exec_main_pid: int = 0  # of the last run, also when it is over
     n_restarts: int = 0
     exec_main_code: int = 0  # CLD_EXITED and kin of waitid(2)
     exec_main_status: int = 0

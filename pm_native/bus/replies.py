@@ -123,7 +123,6 @@ def decode_details(name: str, properties: Mapping[str, Property]) -> UnitDetails
         active_enter_usec=number("ActiveEnterTimestamp"),
         result=text("Result"),
         main_pid=number("MainPID"),
-        exec_main_pid=number("ExecMainPID"),
         n_restarts=number("NRestarts"),
         exec_main_code=number("ExecMainCode"),
         exec_main_status=number("ExecMainStatus"),

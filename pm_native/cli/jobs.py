@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from dataclasses import asdict, dataclass, field, replace
 
 from pm_native.bus.manager import JobType
@@ -102,6 +103,7 @@ async def run_selection(
     from pm_native.apply.failures import FailureReport, journal_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.progress import LineProgress, NoProgress  # noqa: PLC0415 - not for --help
 
+    began = time.time()
     specs = job_specs(job, selection)
     services = [spec.unit for spec in specs if spec.unit.endswith(".service")]
     if job is not JobType.STOP:
@@ -123,7 +125,7 @@ async def run_selection(
         manager=manager,
         bundle=with_unit_texts(selection.bundle, layout, {*failed, *died}),
         scope=layout.scope,
-        read_journal=journal_of(layout.scope),
+        read_journal=journal_of(layout.scope, began),
     )
     for unit, outcome in failed.items():
         await found.add(unit, job=outcome)
