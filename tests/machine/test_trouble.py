@@ -90,7 +90,7 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
     }
     assert once[1:] == ("exit-code", "exit status 3", where["once"])
     assert once[0] in {  # by whether systemd sees its end before or after it calls the start done
-        "it ended within 0.6 s of its start",
+        "it ended within 0.4 s of its start",
         "its job failed because the control process exited with error code",
     }
     journal = failures[f"{site.name}-once.service"]["journal"]
