@@ -143,8 +143,16 @@ def journal_lines(
     own, about = ("_SYSTEMD_USER_UNIT", "USER_UNIT") if is_user else ("_SYSTEMD_UNIT", "UNIT")
     match = [f"{own}={details.name}", "+", f"{about}={details.name}"]
     manager = ["--user"] if is_user else []
-    options = ["--quiet", "--no-pager", "--output=cat", f"--lines={count}", f"--since=@{since:.3f}"]
-    return _journalctl(*manager, *options, *match)
+    # Backwards: with --since, journalctl takes the first lines of a number, not the last.
+    options = [
+        "--quiet",
+        "--no-pager",
+        "--output=cat",
+        "--reverse",
+        f"--lines={count}",
+        f"--since=@{since:.3f}",
+    ]
+    return _journalctl(*manager, *options, *match)[::-1]
 
 
 def _journalctl(*words: str) -> tuple[str, ...]:

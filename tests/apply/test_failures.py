@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 WEB = BundleUnit("shop-web.service", "shop-web.service", "web", "shop.toml:7")
 SHOP = compiled(WEB)
-JOURNAL = 'echo "$@" >>"$0.calls"; echo "web: cannot listen"; echo "Main process exited"'
+# As journalctl --reverse: the last line first.
+JOURNAL = 'echo "$@" >>"$0.calls"; echo "Main process exited"; echo "web: cannot listen"'
 
 
 def lines(failure: UnitFailure, scope: Scope = Scope.SYSTEM) -> list[str]:
@@ -47,7 +48,7 @@ def test_unit_whose_start_fails_is_told_with_result_exit_status_journal_and_conf
     )
     asked = (host.programs / "journalctl.calls").read_text().splitlines()[-1]
     assert re.sub(r"@\d+\.\d{3} ", "@NOW ", asked) == (
-        "--quiet --no-pager --output=cat --lines=10 --since=@NOW"
+        "--quiet --no-pager --output=cat --reverse --lines=10 --since=@NOW"
         " _SYSTEMD_UNIT=shop-web.service + UNIT=shop-web.service"
     )
     assert host.installed.complete  # its files are in place; that it failed, systemd knows
@@ -184,7 +185,7 @@ def test_journal_of_a_user_is_asked_for_by_its_own_names(host: Host) -> None:
     host.program("journalctl", JOURNAL)
     assert journal_lines(RUN, Scope.USER, 1700000000.25, 3) == ("web: cannot listen", "Main process exited")
     assert (host.programs / "journalctl.calls").read_text() == (
-        "--user --quiet --no-pager --output=cat --lines=3 --since=@1700000000.250"
+        "--user --quiet --no-pager --output=cat --reverse --lines=3 --since=@1700000000.250"
         " _SYSTEMD_USER_UNIT=shop-web.service + USER_UNIT=shop-web.service\n"
     )
 
@@ -197,7 +198,7 @@ def test_journal_is_brought_up_to_date_by_root_before_it_is_read(
     journal_lines(RUN, Scope.SYSTEM, 1700000000)
     assert (host.programs / "journalctl.calls").read_text() == (
         "--sync\n"
-        "--quiet --no-pager --output=cat --lines=10 --since=@1700000000.000"
+        "--quiet --no-pager --output=cat --reverse --lines=10 --since=@1700000000.000"
         " _SYSTEMD_UNIT=shop-web.service + UNIT=shop-web.service\n"
     )
 
