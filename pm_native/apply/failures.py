@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pm_native.bus.manager import Manager, UnitDetails
+    from pm_native.bus.manager import Manager, UnitDetails, UnitState
     from pm_native.bus.scheduler import JobOutcome
     from pm_native.compile.bundle import Bundle, BundleUnit
 
@@ -107,6 +107,15 @@ class FailureReport:
     def _log_file(self, unit: BundleUnit) -> str:
         files = self.bundle.files if self.bundle is not None else ()
         return next((_log_file(item.text) for item in files if item.name == unit.file), "")
+
+
+def why_down(state: UnitState, seconds: float) -> str:
+    """Why a unit does not stay up, `seconds` after its start, in words; "" where it does."""
+    if state.active_state == "failed":
+        return f"it ended within {seconds:g} s of its start"
+    if state.sub_state.startswith("auto-restart"):  # from 254 on there is auto-restart-queued, too
+        return "it ended and waits for its next restart"
+    return ""
 
 
 def journal_of(scope: Scope, since: float) -> Callable[[UnitDetails], tuple[str, ...]]:

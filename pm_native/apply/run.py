@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pm_native.apply.disk import Disk
-from pm_native.apply.failures import FailureReport, journal_of
+from pm_native.apply.failures import FailureReport, journal_of, why_down
 from pm_native.apply.verify import verify_units
 from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType, NoSuchUnitError
 from pm_native.bus.scheduler import JobSpec, JobStage, run_jobs
@@ -342,10 +342,8 @@ class Runner:
         states = await manager.states(names)
         for name in names:
             state = states.get(name)
-            if state is not None and state.active_state == "failed":
-                await self._reported(manager).add(name, words=f"it ended within {seconds:g} s of its start")
-            elif state is not None and state.sub_state == "auto-restart":
-                await self._reported(manager).add(name, words="it ended and waits for its next restart")
+            if state is not None and (words := why_down(state, seconds)):
+                await self._reported(manager).add(name, words=words)
             else:
                 up.append(name)
         return up

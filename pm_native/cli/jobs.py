@@ -136,13 +136,10 @@ async def run_selection(
 
 async def unsettled(manager: Manager, names: Sequence[str], settle_sec: float) -> dict[str, str]:
     """What became of those units that did not stay up, in words."""
-    found: dict[str, str] = {}
-    for name, state in (await manager.states(names)).items():
-        if state.active_state == "failed":
-            found[name] = f"it ended within {settle_sec:g} s of its start"
-        elif state.sub_state.startswith("auto-restart"):
-            found[name] = "it ended and waits for its next restart"
-    return found
+    from pm_native.apply.failures import why_down  # noqa: PLC0415 - not for --help
+
+    states = await manager.states(names)
+    return {name: words for name, state in states.items() if (words := why_down(state, settle_sec))}
 
 
 def with_unit_texts(bundle: Bundle, layout: Layout, units: set[str]) -> Bundle:
