@@ -30,6 +30,22 @@ class ImportOptions:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a foreign format, for the reference of formats: an importer's `fields()` gives all of them.
+
+    `section` is where it stands (`[program:x]`), "" where the format has no such places. `becomes` is what it becomes
+    here, "" where it has no counterpart; `differs` how that differs, "" where it does not; `instead` what to do where
+    there is no counterpart, or where the difference matters.
+    """
+
+    name: str
+    section: str = ""
+    becomes: str = ""
+    differs: str = ""
+    instead: str = ""
+
+
 class Importer(Protocol):
     """Reads one foreign format. Found through the entry points of group `pm_native.importers`."""
 
