@@ -106,13 +106,17 @@ NOWHERE = Source("<defaults>", "").whole()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One problem: a place, a fact and a way out. `code` is stable, for scripts and for docs."""
+    """One problem: a place, a fact and a way out. `code` is stable, for scripts and for docs.
+
+    `lost` marks what a foreign config says and nothing here does: `pm-native import` lists it apart.
+    """
 
     span: Span
     message: str
     code: str
     severity: Severity = Severity.ERROR
     hint: str = ""
+    lost: bool = False
 
 
 @dataclass(slots=True)
@@ -134,6 +138,7 @@ class Diagnostics:
                 code=diagnostic.code,
                 severity=Severity.ERROR,
                 hint=diagnostic.hint,
+                lost=diagnostic.lost,
             )
         if diagnostic not in self.items[-20:]:  # the same problem met twice in a row is told once
             self.items.append(diagnostic)
@@ -142,13 +147,19 @@ class Diagnostics:
         """Collect a problem that stops the run at the next `raise_if_errors`."""
         self.add(Diagnostic(span=span, message=message, code=code, hint=hint))
 
-    def warning(self, span: Span, message: str, *, code: str, hint: str = "") -> None:
+    def warning(self, span: Span, message: str, *, code: str, hint: str = "", lost: bool = False) -> None:
         """Collect what works but is probably not what the owner wants."""
-        self.add(Diagnostic(span=span, message=message, code=code, severity=Severity.WARNING, hint=hint))
+        self.add(
+            Diagnostic(
+                span=span, message=message, code=code, severity=Severity.WARNING, hint=hint, lost=lost
+            )
+        )
 
-    def note(self, span: Span, message: str, *, code: str, hint: str = "") -> None:
+    def note(self, span: Span, message: str, *, code: str, hint: str = "", lost: bool = False) -> None:
         """Collect what the owner should know and need not act on."""
-        self.add(Diagnostic(span=span, message=message, code=code, severity=Severity.NOTE, hint=hint))
+        self.add(
+            Diagnostic(span=span, message=message, code=code, severity=Severity.NOTE, hint=hint, lost=lost)
+        )
 
     @property
     def has_errors(self) -> bool:

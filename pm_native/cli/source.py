@@ -26,7 +26,7 @@ NATIVE = "native"
 
 def find_source(options: SourceOptions, messages: Messages) -> tuple[Path, str]:
     """The config file, and the name of its format: what `-f` says, else the one in the current folder."""
-    from pm_native.importers.registry import find_config, recognise  # noqa: PLC0415 - not for --help
+    from pm_native.importers.registry import find_config, importer, recognise, titles  # noqa: PLC0415 - not for --help
 
     file = options.file
     if file is None or file.is_dir():
@@ -36,13 +36,15 @@ def find_source(options: SourceOptions, messages: Messages) -> tuple[Path, str]:
         raise UsageError(f"there is no file {file}")
     if file.name in FILE_NAMES or file.suffix == ".toml":
         return file, NATIVE
-    if name := recognise(file):
+    if found := recognise(file):
+        name, why = found
+        messages.say(f"reading {file} as {importer(name).title}: {why}")
         return file, name
     if file.suffix in {".yaml", ".yml", ".json"}:
         return file, NATIVE
     raise UsageError(
-        f"cannot tell the format of {file} by its name",
-        hint="pm-native reads pm-native.toml (.yaml, .json), ecosystem.config.js (.json, .yml) and Procfile",
+        f"cannot tell the format of {file}",
+        hint=f"pm-native reads pm-native.toml (.yaml, .json) and the files of {', '.join(titles())}",
     )
 
 

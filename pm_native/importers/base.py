@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pm_native.errors import Diagnostics
+    from pm_native.importers.detect import Contents
     from pm_native.model.project import Project
 
 
@@ -20,6 +21,7 @@ class ImportOptions:
 
     `project_name` overrides the name that the importer would choose (the folder's). `variant` is PM2's `--env`.
     `formation` gives instance counts by process name (`web=2`), `base_port` the first PORT of a Procfile.
+    `dialect` is which tool's Procfile it is, `profiles` are those of compose that are switched on.
     `environ` is the caller's environment, which some formats read.
     """
 
@@ -27,23 +29,27 @@ class ImportOptions:
     variant: str | None = None
     formation: Mapping[str, int] = field(default_factory=dict)
     base_port: int | None = None
+    dialect: str | None = None
+    profiles: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a foreign format, for the reference of formats: an importer's `fields()` gives all of them.
+    """One field of a foreign format: what becomes of it. The tables in the docs are made of these.
 
-    `section` is where it stands (`[program:x]`), "" where the format has no such places. `becomes` is what it becomes
-    here, "" where it has no counterpart; `differs` how that differs, "" where it does not; `instead` what to do where
-    there is no counterpart, or where the difference matters.
+    `name` is a key path (`healthcheck.interval`), with `*` for a name that the owner chooses (`depends_on.*`).
+    `becomes` is "" where it becomes nothing: `differs` then says why, `instead` what to do. Where it becomes something,
+    `differs` is how that behaves otherwise. `section` is the part of the file, for formats that have several.
+    With a `harmless` field nothing is lost: it has no meaning without its tool.
     """
 
     name: str
-    section: str = ""
     becomes: str = ""
     differs: str = ""
     instead: str = ""
+    section: str = ""
+    harmless: bool = False
 
 
 class Importer(Protocol):
@@ -54,7 +60,13 @@ class Importer(Protocol):
     file_names: tuple[str, ...]  # what `generate` without `-f` looks for, the best first
 
     def recognises(self, path: Path) -> bool:
-        """Whether the file is of this format, by its name alone."""
+        """Whether the file may be of this format, by its name alone."""
+
+    def claims(self, contents: Contents) -> str:
+        """What in the file shows that it is of this format, in words: "it has `services`"; "" where nothing does."""
+
+    def fields(self) -> tuple[Field, ...]:
+        """Every field of the format, in the order of the docs."""
 
     def load(self, path: Path, name: str, options: ImportOptions, problems: Diagnostics) -> Project | None:
         """The project in the file at `path`, called `name` in diagnostics; None after adding an error."""

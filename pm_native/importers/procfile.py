@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from pm_native.errors import Span
+from pm_native.importers.base import Field
 from pm_native.importers.procfile_shell import read_shell_line
 from pm_native.model.names import is_name, nearest_name
 from pm_native.model.project import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pm_native.errors import Diagnostics, Source
     from pm_native.importers.base import ImportOptions
+    from pm_native.importers.detect import Contents
     from pm_native.importers.procfile_shell import ShellLine
 
 _ENTRY = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(\S.*)")
@@ -62,6 +64,17 @@ _GIVEN = frozenset(
     ]
 )
 
+FIELDS = (
+    Field(
+        "NAME: COMMAND",
+        "`PROJECT-NAME.service`",
+        "a plain command runs without a shell, others by `/bin/sh -c`, which replaces itself with the program where it can",
+    ),
+    Field("release: COMMAND", "a task", "not started with the others: run it before you switch"),
+    Field("PORT", "`PORT` in the environment: 5000 for the first entry, 5100 for the second"),
+    Field(".env", "a compiled environment file of mode 0600"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
@@ -82,6 +95,23 @@ class ProcfileImporter:
     def recognises(self, path: Path) -> bool:
         """Whether the file is a Procfile by its name: `Procfile`, `Procfile.dev`, `dev.Procfile`."""
         return path.name == "Procfile" or path.name.startswith("Procfile.") or path.suffix == ".Procfile"
+
+    def claims(self, contents: Contents) -> str:
+        """A text without a suffix of another format, all of whose lines are entries."""
+        lines = [
+            line for line in contents.text.split("\n") if line.strip() and not line.lstrip().startswith("#")
+        ]
+        if (
+            contents.kind != "text"
+            or not lines
+            or not all(_ENTRY.fullmatch(line.rstrip()) for line in lines)
+        ):
+            return ""
+        return "each line is `name: command`"
+
+    def fields(self) -> tuple[Field, ...]:
+        """What a Procfile, its `.env` and its tools' settings can say."""
+        return FIELDS
 
     def load(self, path: Path, name: str, options: ImportOptions, problems: Diagnostics) -> Project | None:
         """The project in the Procfile at `path`, called `name` in diagnostics; None after adding an error."""

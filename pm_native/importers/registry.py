@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from pm_native.errors import UnavailableError
+from pm_native.importers.detect import contents_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +31,16 @@ def importers() -> Iterator[Importer]:
 
     UnavailableError where one that is installed cannot be loaded.
     """
+    yield from _ours()
+    yield from _theirs()
+
+
+def _ours() -> Iterator[Importer]:
     for module in _BUILT_IN.values():
         yield cast("Importer", import_module(module).IMPORTER)
+
+
+def _theirs() -> Iterator[Importer]:
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and for formats of others only
 
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
@@ -39,14 +48,34 @@ def importers() -> Iterator[Importer]:
             yield _loaded(point)
 
 
+def titles() -> list[str]:
+    """What the formats are called, in the order in which they are tried."""
+    return [found.title for found in importers()]
+
+
 def importer(name: str) -> Importer:
     """The importer of this name, which `recognise` or `find_config` gave."""
     return next(found for found in importers() if found.name == name)
 
 
-def recognise(path: Path) -> str | None:
-    """The name of the importer that knows the file by its name; None where none does."""
-    return next((found.name for found in importers() if found.recognises(path)), None)
+def recognise(path: Path) -> tuple[str, str] | None:
+    """The name of the importer for the file, and what shows it, in words; None where none takes it.
+
+    What is in the file counts more than its name, and decides among formats that share names; ours are asked first.
+    """
+    contents = contents_of(path)
+    for group in (_ours(), _theirs()):
+        candidates = [*group]
+        claims = [(found, found.claims(contents)) for found in candidates] if contents else []
+        claims = sorted(
+            [(found, why) for found, why in claims if why], key=lambda claim: not claim[0].recognises(path)
+        )
+        if claims:
+            found, why = claims[0]
+            return found.name, why
+        if named := next((found for found in candidates if found.recognises(path)), None):
+            return named.name, "by its name"
+    return None
 
 
 def _loaded(point: EntryPoint) -> Importer:

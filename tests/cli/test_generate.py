@@ -213,7 +213,7 @@ def test_other_users_and_hosts_are_compiled_for(shop: Shop) -> None:
     ("arguments", "code", "words"),
     [
         (("-f", "nothing.toml"), 64, "there is no file nothing.toml"),
-        (("-f", "shop.ini"), 64, "cannot tell the format of shop.ini by its name"),
+        (("-f", "shop.ini"), 64, "cannot tell the format of shop.ini"),
         (("--systemd-version", "new"), 64, "--systemd-version: not a version to compile for: 'new'"),
         (("--systemd-version", "100"), 64, "auto, or a number from 249 on"),
         (("--project", "a b"), 64, "--project: not a valid name: 'a b'"),

@@ -51,8 +51,8 @@ def test_broken_importer_of_others_is_not_met_where_ours_knows_the_file(
     entry_points: list[EntryPoint],
 ) -> None:
     entry_points.append(EntryPoint("other", "no_such_package_at_all:IMPORTER", registry.GROUP))
-    assert registry.recognise(Path("ecosystem.config.js")) == "pm2"
-    assert registry.recognise(Path("Procfile")) == "procfile"
+    assert registry.recognise(Path("ecosystem.config.js")) == ("pm2", "by its name")
+    assert registry.recognise(Path("Procfile")) == ("procfile", "by its name")
     assert registry.importer("pm2") is PM2
 
 

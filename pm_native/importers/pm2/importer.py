@@ -17,7 +17,8 @@ from pm_native.model.record import SourceFile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.errors import Diagnostics, Source
-    from pm_native.importers.base import ImportOptions
+    from pm_native.importers.base import Field, ImportOptions
+    from pm_native.importers.detect import Contents
     from pm_native.model.project import Process
     from pm_native.syntax.node import Node
 
@@ -57,6 +58,18 @@ class Pm2Importer:
                 ("process-compose", "vite.", "webpack.", "rollup.", "jest.", "babel.")
             )
         return name.endswith((".config.json", ".config.yml", ".config.yaml"))
+
+    def claims(self, contents: Contents) -> str:
+        """Data files with `apps`, or with apps themselves: what has a `script` and no `command` beside it."""
+        if contents.kind not in {"yaml", "json"}:
+            return ""
+        if "apps" in contents.keys or "pm2" in contents.keys:
+            return f"it has `{'apps' if 'apps' in contents.keys else 'pm2'}`"
+        return "it has a `script`" if "script" in contents.keys else ""
+
+    def fields(self) -> tuple[Field, ...]:
+        """Every key of an app, and those of the top level."""
+        return ()
 
     def load(self, path: Path, name: str, options: ImportOptions, problems: Diagnostics) -> Project | None:
         """The project in the file at `path`, called `name` in diagnostics; None after adding an error."""

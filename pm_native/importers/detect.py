@@ -1,0 +1,83 @@
+"""What kind of file it is, by what is in it: enough to tell the formats apart, before any parser runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KINDS = {
+    ".yml": "yaml",
+    ".yaml": "yaml",
+    ".json": "json",
+    ".json5": "json",
+    ".conf": "ini",
+    ".ini": "ini",
+    ".cfg": "ini",
+    ".toml": "toml",
+    ".js": "javascript",
+    ".cjs": "javascript",
+    ".mjs": "javascript",
+}
+_READ_BYTES = 4 * 1024 * 1024
+_YAML_KEY = re.compile(r"""^(?:-[ \t]+)?(["']?)([A-Za-z_][\w.-]*)\1[ \t]*:(?=\s|$)""", re.MULTILINE)
+_YAML_ITEM = re.compile(r"^-\s", re.MULTILINE)
+_YAML_ITEM_KEY = re.compile(r"^(?:-| )[ \t]+([A-Za-z_]\w*)[ \t]*:(?=\s|$)", re.MULTILINE)
+_INI_SECTION = re.compile(r"^\[([^\]\n]+)\]", re.MULTILINE)
+_JSON_KEY = re.compile(r"""(?:(["'])([^"'\\\n]{1,80})\1|\b([A-Za-z_]\w*))\s*:""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a file holds. `kind` is yaml, json, ini, toml, javascript or text, by the suffix.
+
+    `keys` are those of its top level, or the names of its sections; of a list those of its items (`is_list`).
+    """
+
+    path: Path
+    kind: str
+    text: str
+    keys: frozenset[str]
+    is_list: bool = False
+
+
+def contents_of(path: Path) -> Contents | None:
+    """What the file at `path` holds; None where it cannot be read as text: the importer says so better."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_READ_BYTES).decode("utf-8")
+    except (OSError, ValueError):
+        return None
+    kind = _KINDS.get(path.suffix, "text")
+    keys: set[str] = set()
+    is_list = False
+    match kind:
+        case "yaml":
+            is_list = _YAML_ITEM.search(text) is not None and not re.search(
+                r"^[A-Za-z_]", text, re.MULTILINE
+            )
+            pattern = _YAML_ITEM_KEY if is_list else _YAML_KEY
+            keys = {match[match.lastindex or 0] for match in pattern.finditer(text)}
+        case "json":
+            keys, is_list = _json_keys(text)
+        case "ini":
+            keys = set(_INI_SECTION.findall(text))
+        case _:
+            pass
+    return Contents(path=path, kind=kind, text=text, keys=frozenset(keys), is_list=is_list)
+
+
+def _json_keys(text: str) -> tuple[set[str], bool]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        # JSON5, or broken: the keys wherever they stand tell enough.
+        found = {match[2] or match[3] for match in _JSON_KEY.finditer(text[:65536])}
+        return found, text.lstrip().startswith("[")
+    if isinstance(value, list):
+        return {key for item in value[:100] if isinstance(item, dict) for key in item}, True
+    return (set(value) if isinstance(value, dict) else set()), False
