@@ -77,15 +77,15 @@ def _check_names(project: Project, process: Process, problems: Diagnostics) -> N
 
 
 def _check_ports(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
-    if process.port is None:
+    if process.listen.port is None:
         return
     place = process.origin("listen.port")
-    last = process.port + max(len(instance_numbers(process, options)) - 1, 0)
+    last = process.listen.port + max(len(instance_numbers(process, options)) - 1, 0)
     if last > PORT_MAX:
         hint = f"a lower port or fewer instances: there are {PORT_MAX} ports"
         problems.error(place, f"the last instance would get port {last}", code="port-range", hint=hint)
-    if (own := process.environment.get("PORT")) is not None and own.value != str(process.port):
-        message = f"PORT is {process.port} by `listen`: this value is not used"
+    if (own := process.environment.get("PORT")) is not None and own.value != str(process.listen.port):
+        message = f"PORT is {process.listen.port} by `listen`: this value is not used"
         problems.warning(own.span, message, code="variable-computed", hint="take one of the two out")
 
 

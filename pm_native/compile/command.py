@@ -97,8 +97,8 @@ def instance_counters(process: Process) -> tuple[Counter, ...]:
         return ()
     port = (
         ()
-        if process.port is None
-        else (Counter(variable="PORT", base=process.port, span=process.origin("listen")),)
+        if process.listen.port is None
+        else (Counter(variable="PORT", base=process.listen.port, span=process.origin("listen")),)
     )
     return (*process.counters, *port)
 

@@ -45,8 +45,8 @@ def environment_settings(
         yield Setting(
             ENVIRONMENT, words, origin=process.origin("instances"), why="the number of the instance"
         )
-    elif process.port is not None:
-        yield Setting(ENVIRONMENT, (f"PORT={process.port}",), origin=process.origin("listen.port"))
+    elif process.listen.port is not None:
+        yield Setting(ENVIRONMENT, (f"PORT={process.listen.port}",), origin=process.origin("listen.port"))
     if extra_path:
         value = f"PATH={extra_path}:{search_path(process, options)}"
         yield Setting(
@@ -85,7 +85,7 @@ def computed_names(process: Process, extra_path: str) -> set[str]:
     names = {counter.variable for counter in instance_counters(process)}
     if process.is_pool:
         names.add(INSTANCE_VARIABLE)
-    elif process.port is not None:
+    elif process.listen.port is not None:
         names.add("PORT")
     if extra_path:
         names.add("PATH")

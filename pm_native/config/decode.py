@@ -15,6 +15,7 @@ from pm_native.model.project import (
     Condition,
     Dependency,
     Limits,
+    Listen,
     Logs,
     PassThrough,
     Process,
@@ -216,7 +217,7 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         "stop": _stop(_table(values, "stop")),
         "limits": _limits(_table(values, "limits")),
         "logs": _logs(_table(values, "logs"), common.directory),
-        "port": _table(values, "listen").get("port"),
+        "listen": Listen(**_table(values, "listen")),  # type: ignore[arg-type]  # as below
         "umask": _umask(values.get("umask"), decoder),
         "environment": common.environment(values.get("environment")),
         "file_environment": {**common.file_environment, **common.read(own_files)},

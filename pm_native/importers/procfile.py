@@ -17,6 +17,7 @@ from pm_native.importers.base import Field
 from pm_native.importers.procfile_shell import read_shell_line
 from pm_native.model.names import is_name, nearest_name
 from pm_native.model.project import (
+    Listen,
     Process,
     ProcessKind,
     Project,
@@ -339,7 +340,7 @@ class _Reader:
             directory=PurePosixPath(self.directory),
             kind=ProcessKind.TASK if is_task else ProcessKind.SERVICE,
             instances=count if is_pool else None,
-            port=port,
+            listen=Listen(port=port),
             restart=Restart(policy=RestartPolicy.NO) if is_task else Restart(),
             stop=Stop(mode=mode),
             autostart=not is_task and count > 0,
@@ -397,11 +398,11 @@ class _Reader:
 
     def tell_ports(self, processes: tuple[Process, ...], source: Source) -> None:
         """One note with the port of each process: what is in front of them needs to know."""
-        with_port = [process for process in processes if process.port is not None]
+        with_port = [process for process in processes if process.listen.port is not None]
         if not with_port:
             return
         listed = ", ".join(
-            f"{process.name} {process.port}" + (" and up" if process.is_pool else "")
+            f"{process.name} {process.listen.port}" + (" and up" if process.is_pool else "")
             for process in with_port[:_PORTS_TOLD]
         )
         if len(with_port) > _PORTS_TOLD:

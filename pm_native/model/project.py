@@ -111,6 +111,25 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """What a process listens on: a TCP `port` (on `host`; None: all addresses), or the absolute `path` of a Unix socket.
+
+    Without `share` the program opens it itself, told its port in PORT: the instances of a pool get consecutive ones.
+    With it systemd holds one socket, and every instance has it as its file descriptor 3; `backlog` is its queue, and
+    `mode`, `user` and `group` are those of the file at `path`.
+    """
+
+    port: int | None = None
+    host: str | None = None
+    path: str | None = None
+    share: bool = False
+    backlog: int | None = None
+    mode: int | None = None
+    user: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
     """`name` of this project must reach `condition` first."""
 
@@ -163,7 +182,7 @@ class Process:
     instances: int | str | None = None
     first_instance: int = 1
     counters: tuple[Counter, ...] = ()
-    port: int | None = None
+    listen: Listen = field(default_factory=Listen)
     depends_on: tuple[Dependency, ...] = ()
     restart: Restart = field(default_factory=Restart)
     stop: Stop = field(default_factory=Stop)

@@ -13,7 +13,7 @@ import pytest
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
 from pm_native.errors import ConfigError, Diagnostics, Source
-from pm_native.model.project import Counter, Dependency, Process, Project, Variable
+from pm_native.model.project import Counter, Dependency, Listen, Process, Project, Variable
 from tests.cases.case import compile_case, files_of, load_cases, rendered
 from tests.compile.fakes import FakeHost
 
@@ -134,7 +134,7 @@ def test_counters_of_importers_are_exported_before_the_port() -> None:
             instances=2,
             first_instance=0,
             counters=(Counter(variable="NODE_APP_INSTANCE", base=0),),
-            port=3000,
+            listen=Listen(port=3000),
         )
     )
     assert told == ""

@@ -86,7 +86,7 @@ def fields(project: Project) -> list[object]:
     for process in project.processes:
         found += [
             (process.name, process.command, process.directory, process.kind, process.instances),
-            (process.port, process.restart, process.stop, process.limits, process.logs, process.schedule),
+            (process.listen, process.restart, process.stop, process.limits, process.logs, process.schedule),
             (
                 process.on_change,
                 process.autostart,

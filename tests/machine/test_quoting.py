@@ -18,7 +18,16 @@ from pm_native.compile.host import Host
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
 from pm_native.errors import ConfigError, Diagnostics
-from pm_native.model.project import Logs, Process, ProcessKind, Project, Restart, RestartPolicy, Variable
+from pm_native.model.project import (
+    Listen,
+    Logs,
+    Process,
+    ProcessKind,
+    Project,
+    Restart,
+    RestartPolicy,
+    Variable,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,10 +225,14 @@ def test_words_behind_the_shell_that_counts_ports(machine: Machine) -> None:
         command=("/usr/bin/printf", "%s\\0", *words),
         directory=PurePosixPath("/"),
         instances=3,
-        port=4000,
+        listen=Listen(port=4000),
     )
     env = Process(
-        name="ports", command=("/usr/bin/env", "-0"), directory=PurePosixPath("/"), instances=3, port=4000
+        name="ports",
+        command=("/usr/bin/env", "-0"),
+        directory=PurePosixPath("/"),
+        instances=3,
+        listen=Listen(port=4000),
     )
     lines = command_lines(compiled(machine, pool, env))
     template = (
