@@ -1,4 +1,4 @@
-"""Texts to trees that know where each value stands: TOML, YAML, JSON, JSON5, .env.
+"""Texts to trees that know where each value stands: TOML, YAML, JSON, JSON5, INI, .env.
 
 The parsers are loaded on first use: importing this package loads neither PyYAML nor tomllib.
 """
@@ -12,6 +12,7 @@ from pm_native.syntax.node import Node, Scalar
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.syntax.dotenv import Dialect, parse_dotenv
+    from pm_native.syntax.ini import IniDialect, IniEntry, IniSection, parse_ini
     from pm_native.syntax.json import parse_json, parse_json5
     from pm_native.syntax.read import read_source
     from pm_native.syntax.toml import parse_toml
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dialect",
+    "IniDialect",
+    "IniEntry",
+    "IniSection",
     "Node",
     "Scalar",
     "parse_dotenv",
+    "parse_ini",
     "parse_json",
     "parse_json5",
     "parse_toml",
@@ -31,7 +36,11 @@ __all__ = [
 
 _HOMES = {
     "Dialect": "dotenv",
+    "IniDialect": "ini",
+    "IniEntry": "ini",
+    "IniSection": "ini",
     "parse_dotenv": "dotenv",
+    "parse_ini": "ini",
     "parse_json": "json",
     "parse_json5": "json",
     "parse_toml": "toml",
