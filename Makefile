@@ -1,7 +1,9 @@
 # make test, make demo: from a fresh clone, on Debian 12 or later, as root (all tests) or not (those that can).
-# PYTHON=... picks the interpreter that .venv is made with; ARGS="-k pool" goes to pytest.
+# PYTHON=... picks the interpreter that .venv is made with; ARGS="-k pool" goes to pytest, which runs WORKERS tests at
+# a time: one more than there are CPUs, since tests on machines often wait.
 
 VENV := .venv
+WORKERS := $(shell expr $$(nproc) + 1)
 READY := $(VENV)/.ready
 
 .DELETE_ON_ERROR:
@@ -11,7 +13,7 @@ demo: $(READY) machine
 	$(VENV)/bin/python examples/demo.py
 
 test: $(READY) machine
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 # Its peers: honcho from PyPI, pm2 from npm; foreman where Debian's ruby-foreman is installed.
 bench: $(READY) machine

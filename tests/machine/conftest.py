@@ -9,11 +9,11 @@ bootable        nothing: for tests that boot machines by themselves
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import RAN_ON, WITHOUT_MACHINE
 from tests.machine import nspawn
 from tests.machine.harness import Machine, MachineUnavailableError
 from tests.machine.roots import TRIXIE_SYSTEMD, host_systemd
@@ -30,8 +30,7 @@ NAMES = [f"systemd-{host_systemd()}", f"systemd-{TRIXIE_SYSTEMD}"]
 if NAMES[0] == NAMES[1]:
     NAMES[1] += "-trixie"
 
-ran: Counter[int] = Counter()
-reasons: list[str] = []
+NO_MACHINE = "no machine: "
 
 
 def booted(root: str) -> Iterator[Machine]:
@@ -44,11 +43,9 @@ def booted(root: str) -> Iterator[Machine]:
 
 
 def give_up(reason: str) -> NoReturn:
-    if reason not in reasons:
-        reasons.append(reason)
     if os.environ.get(REQUIRED, "0") not in {"", "0"}:
-        pytest.fail(f"no machine, and {REQUIRED} asks for one: {reason}", pytrace=False)
-    pytest.skip(f"no machine: {reason}")
+        pytest.fail(f"{NO_MACHINE}{reason} ({REQUIRED} asks for one)", pytrace=False)
+    pytest.skip(f"{NO_MACHINE}{reason}")
 
 
 @pytest.fixture(scope="session")
@@ -85,13 +82,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.when == "call" and not report.skipped and isinstance(item, pytest.Function):
-        ran.update({value.version for value in item.funcargs.values() if isinstance(value, Machine)})
+        versions = {value.version for value in item.funcargs.values() if isinstance(value, Machine)}
+        report.user_properties += [(RAN_ON, version) for version in sorted(versions)]
+    if call.excinfo is not None and str(call.excinfo.value).startswith(NO_MACHINE):
+        report.user_properties.append((WITHOUT_MACHINE, str(call.excinfo.value).removeprefix(NO_MACHINE)))
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    versions = sorted({host_systemd(), TRIXIE_SYSTEMD} - {0})
-    counts = ", ".join(f"{ran[version]} against systemd {version}" for version in versions)
-    terminalreporter.write_line(f"machine tests: {counts.replace(' against', ' ran against', 1)}")
-    for reason in reasons:
-        terminalreporter.write_line(f"machine tests: {reason}")
