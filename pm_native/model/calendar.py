@@ -230,7 +230,7 @@ def _component(ranges: list[range], field: _Field) -> str:
     if len(values) > 3 or (len(values) > 2 and any(part.step > 1 for part in ranges)):
         candidates.append([range(values[0], values[-1] + 1, values[1] - values[0])])
     texts = [
-        ",".join(_range_text(part, field) for part in candidate)
+        ",".join(_range_text(part, field, values[0]) for part in candidate)
         for candidate in candidates
         if sorted({value for part in candidate for value in part}) == values
     ]
@@ -248,15 +248,20 @@ def _runs(values: Iterable[int]) -> Iterator[range]:
         yield run
 
 
-def _range_text(values: range, field: _Field) -> str:
+def _range_text(values: range, field: _Field, smallest: int) -> str:
     if len(values) <= 2:
         return ",".join(f"{value:02}" for value in values)
     if values.step == 1:
         return f"{values[0]:02}..{values[-1]:02}"
     # An open step that does not come round evenly makes systemd (up to 258: systemd issue 40260) step over the end of
-    # the hour, day or month and skip the first values of the next: 0/7 minutes after 23:56 goes on at 00:07.
+    # the hour, day or month and skip the first values of the next: 0/7 minutes after 23:56 goes on at 00:07, and 0,1/10
+    # after 23:51 at 00:01, since the step is all that reaches over the end.
     even = (field.high - field.low + 1) % values.step == 0 and values[-1] + values.step > field.high
-    return f"{values[0]}/{values.step}" if even else f"{values[0]}..{values[-1]}/{values.step}"
+    return (
+        f"{values[0]}/{values.step}"
+        if even and values[0] == smallest
+        else f"{values[0]}..{values[-1]}/{values.step}"
+    )
 
 
 def _weekdays(ranges: list[range]) -> str:

@@ -303,6 +303,9 @@ class _Composer:
         if mark is None:
             return self._stopped(self.places.source.whole(), problem or str(error), "yaml-syntax")
         start = min(self._offset(mark), len(self.places.text))
+        if "nesting depth" in problem:  # libyaml has a bound of its own, and reads a thousand brackets ahead
+            add_too_deep(self.problems, self.places.span(start, start + 1))
+            return StopParsingError()
         message, hint = _explain(problem, context, self.places.text[start : start + 1])
         if opened:
             begins = self._offset(opened)
