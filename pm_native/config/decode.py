@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 from pathlib import PurePosixPath
 
-from pm_native.config.keys import CONFIG, PROCESS, MapOf, Maximum, Table
+from pm_native.config.health import HealthDecoder
+from pm_native.config.keys import CONFIG, PROCESS, Maximum
+from pm_native.config.table import ListOfTables, MapOf, Table
 from pm_native.config.types import name_problem, wrong_type
 from pm_native.errors import did_you_mean
+from pm_native.model.health import Monitor
 from pm_native.model.names import is_name
 from pm_native.model.project import (
     JOURNAL,
@@ -31,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pm_native.config.keys import Key
+    from pm_native.config.table import Key
     from pm_native.errors import Diagnostics, Span
     from pm_native.model.project import (
         Variable,
@@ -93,7 +96,7 @@ class TableDecoder:
         match key.type:
             case Table() as table:
                 values[key.name] = self.decode(item, table, path)
-            case MapOf():
+            case MapOf() | ListOfTables():
                 values[key.name] = item  # the names are the user's: decoded by who knows what they mean
             case value_type:
                 value = value_type.decode(item, self.problems)
@@ -110,6 +113,13 @@ class TableDecoder:
             return node.value
         wrong_type(node, what, self.problems)
         return {}
+
+    def items(self, node: Node, what: str) -> list[Node]:
+        """The items of a list."""
+        if isinstance(node.value, list):
+            return node.value
+        wrong_type(node, what, self.problems)
+        return []
 
 
 def decode_project(
@@ -142,6 +152,7 @@ def decode_project(
         name=_project_name(shared, base.name, root, problems),
         source_path=source_path,
         directory=directory,
+        monitor=Monitor(shared.get("monitor", Monitor.INSTANCE)),
         processes=tuple(decode_process(name, node, common, problems) for name, node in entries.items()),
         span=root.span,
     )
@@ -236,6 +247,9 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
             fields[key] = values[key]
     if "start_timeout" in values:
         fields["start_timeout_usec"] = values["start_timeout"]
+    if "health" in values:
+        health = HealthDecoder(decoder, str(directory))
+        fields["health"] = health.health(_table(values, "health"))
     return Process(**fields)  # type: ignore[arg-type]  # the key table gives each key the type of its field
 
 

@@ -5,9 +5,10 @@ Validation, the JSON Schema, the reference page and `explain` are all made from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from pm_native.config.health_keys import HEALTH
+from pm_native.config.table import Key, MapOf, Table
 from pm_native.config.types import (
     DURATION,
     LIMITED,
@@ -25,51 +26,9 @@ from pm_native.config.types import (
     Name,
     Text,
 )
+from pm_native.model.health import Monitor
 from pm_native.model.project import Condition, ProcessKind, RestartPolicy, StopMode
 from pm_native.model.record import OnChange
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pm_native.config.types import ValueType
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """One key. `type` is a value type, or a `Table` of further keys.
-
-    `default` is told, not used: the model holds the defaults. `directives` are what it becomes in unit files.
-    A `planned` key is known and refused, with a word that it comes in a later release.
-    """
-
-    name: str
-    type: ValueType | Table | MapOf
-    help: str
-    default: str = ""
-    directives: tuple[str, ...] = ()
-    example: str = ""
-    required: bool = False
-    planned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of keys; `shorthand` names the key that a bare value stands for."""
-
-    keys: tuple[Key, ...]
-    shorthand: str = ""
-
-    @property
-    def by_name(self) -> dict[str, Key]:
-        """The keys by their names."""
-        return {key.name: key for key in self.keys}
-
-
-@dataclass(frozen=True, slots=True)
-class MapOf:
-    """A table whose keys are names that the user chooses, and whose values are all alike."""
-
-    value: ValueType | Table | MapOf
-    names: str  # what the names are: "a process"
 
 
 class Maximum(StrEnum):
@@ -135,6 +94,15 @@ PROJECT = Table(
         ),
         *IDENTITY_KEYS,
         *ENVIRONMENT_KEYS,
+        Key(
+            name="monitor",
+            type=Choice(Monitor),
+            help="Who makes the health checks: a monitor beside each instance, or one for the whole project.",
+            default='"instance"',
+            directives=("NAME-monitor.service",),
+            example='"host"',
+            planned=True,
+        ),
     )
 )
 
@@ -456,7 +424,15 @@ PROCESS = Table(
             directives=("the directive",),
             example='{ Service = { LimitCORE = "infinity" } }',
         ),
-        Key(name="health", type=Text(), help="Health probes.", planned=True),
+        Key(
+            name="health",
+            type=HEALTH,
+            help="What is asked of the running program: whether it has started, is ready for work, is alive. A bare path"
+            " is asked for by HTTP on the port of `listen`. Keys of a check that stand here are for ready and alive.",
+            directives=("ExecStart=", "Type=", "NotifyAccess=", "TimeoutStartSec="),
+            example='{ http = "/healthz", interval = "10s", timeout = "3s", retries = 3, start_period = "30s" }',
+            planned=True,
+        ),
         Key(name="scale", type=Text(), help="Bounds for automatic scaling.", planned=True),
         Key(name="secrets", type=Text(), help="Secrets as systemd credentials.", planned=True),
         Key(name="sandbox", type=Text(), help="Sandbox profiles.", planned=True),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pm_native.config.keys import CONFIG, MapOf, Table
+from pm_native.config.keys import CONFIG
+from pm_native.config.table import ListOfTables, MapOf, Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pm_native.config.keys import Key
+    from pm_native.config.table import Key
 
 _INTRODUCTION = """\
 # The config: every key
@@ -23,38 +24,49 @@ number is seconds, or bytes.
 
 def reference_page() -> str:
     """The whole page, in Markdown."""
-    return _INTRODUCTION + "\n" + "\n".join(_tables(CONFIG, ""))
+    return _INTRODUCTION + "\n" + "\n".join(_tables(CONFIG, "", {}))
 
 
-def _tables(table: Table, path: str) -> Iterator[str]:
+def _tables(table: Table, path: str, told: dict[int, str]) -> Iterator[str]:
     """A heading for each table of keys, then each key."""
     for key in table.keys:
         match key.type:
             case MapOf(value, _) if isinstance(value, Table):
-                yield from _section(f"[{key.name}.NAME]", key, value, f"{key.name}.NAME")
+                yield from _section(f"[{key.name}.NAME]", key, value, f"{key.name}.NAME", told)
             case Table() as inner if not path:
-                yield from _section(f"[{key.name}]", key, inner, key.name)
+                yield from _section(f"[{key.name}]", key, inner, key.name, told)
             case _:
                 continue
 
 
-def _section(title: str, key: Key, table: Table, path: str) -> Iterator[str]:
+def _section(title: str, key: Key, table: Table, path: str, told: dict[int, str]) -> Iterator[str]:
     yield f"## {title}\n\n{key.help}\n"
     for item in table.keys:
         if not item.planned:
-            yield from _key(item, path)
+            yield from _key(item, path, told)
 
 
-def _key(key: Key, path: str) -> Iterator[str]:
+def _key(key: Key, path: str, told: dict[int, str]) -> Iterator[str]:
     yield f"### {path}.{key.name}\n\n{key.help}\n"
     if facts := " ".join(_facts(key)):
         yield facts + "\n"
     if key.example:
         yield f"```toml\n{key.name} = {key.example}\n```\n"
-    if isinstance(key.type, Table):
-        for item in key.type.keys:
-            if not item.planned:
-                yield from _key(item, f"{path}.{key.name}")
+    inner = key.type.table if isinstance(key.type, ListOfTables) else key.type
+    if not isinstance(inner, Table):
+        return
+    # Some tables are there several times over (the checks of `health`): their keys are told once.
+    if (place := told.get(id(inner.keys[0]))) is not None:
+        yield f"Its keys: those of [{place}](#{_anchor(place)}).\n"
+        return
+    told[id(inner.keys[0])] = f"{path}.{key.name}"
+    for item in inner.keys:
+        if not item.planned:
+            yield from _key(item, f"{path}.{key.name}", told)
+
+
+def _anchor(heading: str) -> str:
+    return heading.lower().replace(".", "")
 
 
 def _facts(key: Key) -> Iterator[str]:
@@ -65,6 +77,8 @@ def _facts(key: Key) -> Iterator[str]:
             yield f"A table, or just the value of `{shorthand}`." if shorthand else "A table."
         case MapOf():
             pass
+        case ListOfTables(_, words):
+            yield f"{words[0].upper()}{words[1:]}."
         case value_type:
             yield f"{value_type.words[0].upper()}{value_type.words[1:]}."
     if key.default:

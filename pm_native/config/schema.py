@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pm_native.config.keys import CONFIG, MapOf, Table
+from pm_native.config.keys import CONFIG
+from pm_native.config.table import ListOfTables, MapOf, Table
 from pm_native.model.names import NAME_PATTERN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pm_native.config.keys import Key
+    from pm_native.config.table import Key
     from pm_native.config.types import Schema, ValueType
 
 
@@ -20,7 +21,7 @@ def json_schema() -> Schema:
     }
 
 
-def schema_of(value_type: ValueType | Table | MapOf) -> Schema:
+def schema_of(value_type: ValueType | Table | MapOf | ListOfTables) -> Schema:
     """The schema of one type, table or map."""
     match value_type:
         case Table() as table:
@@ -30,6 +31,8 @@ def schema_of(value_type: ValueType | Table | MapOf) -> Schema:
             if names != "a process":
                 return any_entry
             return {**any_entry, "propertyNames": {"pattern": f"^{NAME_PATTERN}$"}}
+        case ListOfTables(table, _):
+            return {"type": "array", "items": schema_of(table)}
         case _:
             return value_type.schema()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +10,15 @@ from pm_native.errors import did_you_mean
 from pm_native.model.calendar import CalendarError, check_calendar, is_cron, translate_cron
 from pm_native.model.names import NAME_PATTERN, NAME_RULE, is_name, is_variable, nearest_name
 from pm_native.model.project import Variable
-from pm_native.model.quantity import QuantityError, parse_duration, parse_percent, parse_signal, parse_size
+from pm_native.model.quantity import (
+    QuantityError,
+    parse_duration,
+    parse_percent,
+    parse_period,
+    parse_share,
+    parse_signal,
+    parse_size,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,8 +212,11 @@ class Quantity:
 
 DURATION = Quantity(parse_duration, 'a duration such as "30s" or "1min 30s"', numbers=True)
 LIMITED = replace(DURATION, above_zero='more than 0; "infinity" is no limit')
+PERIOD = replace(DURATION, parse=parse_period)
+POSITIVE_PERIOD = replace(PERIOD, above_zero="more than 0")
 SIZE = Quantity(parse_size, 'a size such as "512M" or "2G"', numbers=True, above_zero="more than 0")
 PERCENT = Quantity(parse_percent, 'a share of one CPU such as "150%"', above_zero="more than 0%")
+SHARE = Quantity(parse_share, 'a share such as "10%"')
 SIGNAL = Quantity(parse_signal, 'a signal such as "SIGTERM"')
 
 
@@ -318,6 +330,51 @@ class Command:
         """A string or an array of strings."""
         words = {"type": "array", "minItems": 1, "items": {"type": "string"}}
         return {"anyOf": [{"type": "string", "minLength": 1}, words]}
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A regular expression of Python's."""
+
+    words: str = "a regular expression"
+
+    def decode(self, node: Node, problems: Diagnostics) -> str | None:
+        """The expression, which compiles."""
+        if Text(self.words).decode(node, problems) is None or not isinstance(node.value, str):
+            return None
+        try:
+            re.compile(node.value)
+        except (re.error, RecursionError, OverflowError) as error:
+            message = f"not a regular expression: {error}"
+            problems.error(
+                node.span, message, code="bad-pattern", hint="a backslash before a character means itself"
+            )
+            return None
+        return node.value
+
+    def schema(self) -> Schema:
+        """A string."""
+        return {"type": "string", "minLength": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStatus:
+    """A range of statuses of HTTP: `"200-299"`."""
+
+    words: str = 'a range such as "200-299"'
+
+    def decode(self, node: Node, problems: Diagnostics) -> tuple[int, int] | None:
+        """The bounds, which belong to it."""
+        match = re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", str(node.value))
+        if match is None or int(match[1]) > int(match[2] or match[1]):
+            message = f"not a range of statuses: {node.value!r}"
+            problems.error(node.span, message, code="bad-status", hint='such as "200-299"')
+            return None
+        return int(match[1]), int(match[2] or match[1])
+
+    def schema(self) -> Schema:
+        """A string of two statuses."""
+        return {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pm_native.errors import NOWHERE
+from pm_native.model.health import Monitor
 from pm_native.model.record import OnChange
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from pm_native.errors import Span
+    from pm_native.model.health import Health
     from pm_native.model.record import SourceFile
 
 SECOND = 1_000_000
@@ -193,6 +195,7 @@ class Process:
     autostart: bool = True
     protect: bool = False
     notify: bool = False
+    health: Health | None = None
     start_timeout_usec: int | None = None
     user: str | None = None
     group: str | None = None
@@ -219,11 +222,12 @@ class Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """All of one config. `source_path` is the absolute path of the config file."""
+    """All of one config. `source_path` is the absolute path of the config file, `monitor` who makes health checks."""
 
     name: str
     source_path: str
     directory: PurePosixPath
+    monitor: Monitor = Monitor.INSTANCE
     processes: tuple[Process, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     span: Span = NOWHERE

@@ -85,6 +85,14 @@ def parse_duration(text: str) -> int:
     return total
 
 
+def parse_period(text: str) -> int:
+    """As `parse_duration`, for what comes to an end: a year at most."""
+    usec = parse_duration(text)
+    if usec > _USEC[("y", "year", "years")]:
+        raise QuantityError("the duration is too long", 0, max(len(text), 1), "a year at most")
+    return usec
+
+
 def _number(digits: str) -> int:
     # Python refuses to read thousands of digits; nothing here has use for more than 20.
     return int(digits) if len(digits) <= 40 else 10**40
@@ -206,6 +214,14 @@ def parse_percent(text: str) -> int:
     permyriad = _number(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
     if permyriad > _PERMYRIAD_MAX:
         raise QuantityError("the percentage is too large", 0, len(text))
+    return permyriad
+
+
+def parse_share(text: str) -> int:
+    """As `parse_percent`, for a part of a whole: 100% at most."""
+    permyriad = parse_percent(text)
+    if permyriad > 10_000:
+        raise QuantityError("more than the whole", 0, len(text), "100% at most")
     return permyriad
 
 

@@ -12,8 +12,9 @@ from pm_native.compile.bundle import FileKind
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
 from pm_native.config.decode import decode_project
-from pm_native.config.keys import PROCESS, PROJECT, MapOf, Table
+from pm_native.config.keys import PROCESS, PROJECT
 from pm_native.config.load import parse_text
+from pm_native.config.table import MapOf, Table
 from pm_native.errors import ConfigError, Diagnostics, Severity, Source
 from pm_native.unit.parse import parse_unit
 from pm_native.unit.render import render_unit

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from pm_native.config.keys import CONFIG, MapOf, Table
+from pm_native.config.keys import CONFIG
 from pm_native.config.load import parse_text
 from pm_native.config.schema import json_schema
+from pm_native.config.table import MapOf, Table
 from pm_native.errors import Diagnostics, Severity, Source
 from tests.cases.case import CASES, Case, decode_case, load_cases
 
