@@ -38,6 +38,27 @@ class ExitCode(IntEnum):
     CONFIG = 78  # EX_CONFIG
     INTERRUPTED = 130  # 128 + SIGINT
 
+    @property
+    def meaning(self) -> str:
+        """What the code says, for the manual and the documentation."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.FAILURE: "failed, and nothing was done: a generated set is stale, a file belongs to somebody else, records are"
+    " damaged",
+    ExitCode.CHANGES: "`plan`: there are changes",
+    ExitCode.ROLLED_BACK: "units failed, and `apply --atomic` went back to what was there before",
+    ExitCode.UNITS_FAILED: "the switch was made, and units failed",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.UNAVAILABLE: "something is missing on this host: systemd, its bus, a program, a generated set",
+    ExitCode.LOCKED: "another run is changing this project: try again",
+    ExitCode.ACCESS: "not allowed: try sudo, or `--user`",
+    ExitCode.CONFIG: "the config is wrong",
+    ExitCode.INTERRUPTED: "Ctrl-C; of `apply` and `remove`: the next one goes on",
+}
+
 
 class Severity(StrEnum):
     """How bad a diagnostic is; `--strict` lifts warnings to errors, notes stay notes."""

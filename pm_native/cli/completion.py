@@ -19,6 +19,12 @@ Examples:
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(*, shell: str) -> int:
     """Print the completion script of a shell."""
+    click.echo(completion_script(shell))
+    return 0
+
+
+def completion_script(shell: str) -> str:
+    """The script that lets a shell of `SHELLS` complete `pm-native`."""
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this command only
 
     from pm_native.cli.main import cli  # noqa: PLC0415 - main imports the commands
@@ -26,5 +32,4 @@ def completion(*, shell: str) -> int:
     found = get_completion_class(shell)
     if found is None:
         raise TypeError(f"click knows no completion for {shell}")
-    click.echo(found(cli, {}, "pm-native", COMPLETION_VARIABLE).source())
-    return 0
+    return found(cli, {}, "pm-native", COMPLETION_VARIABLE).source()

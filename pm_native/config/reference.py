@@ -48,7 +48,7 @@ def _section(title: str, key: Key, table: Table, path: str, told: dict[int, str]
 
 def _key(key: Key, path: str, told: dict[int, str]) -> Iterator[str]:
     yield f"### {path}.{key.name}\n\n{key.help}\n"
-    if facts := " ".join(_facts(key)):
+    if facts := " ".join(key_facts(key)):
         yield facts + "\n"
     if key.example:
         yield f"```toml\n{key.name} = {key.example}\n```\n"
@@ -69,7 +69,8 @@ def _anchor(heading: str) -> str:
     return heading.lower().replace(".", "")
 
 
-def _facts(key: Key) -> Iterator[str]:
+def key_facts(key: Key) -> Iterator[str]:
+    """What there is to know of a key beside its help: sentences of Markdown."""
     if key.required:
         yield "Required."
     match key.type:
