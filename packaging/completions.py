@@ -1,6 +1,6 @@
 """The completion scripts of bash, zsh and fish, each where its shell looks for them.
 
-    python packaging/completions.py DIRECTORY     writes below DIRECTORY, which is a share/
+python packaging/completions.py DIRECTORY     writes below DIRECTORY, which is a share/
 """
 
 from __future__ import annotations

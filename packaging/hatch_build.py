@@ -14,7 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SHARE = "build/share"
 
 
-class ShareHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # Debian 12's hatchling has no type parameter
+class ShareHook(BuildHookInterface):
     """Writes build/share/ anew before the wheel is put together."""
 
     def initialize(self, version: str, build_data: dict[str, object]) -> None:  # noqa: ARG002 - hatchling's signature

@@ -1,6 +1,6 @@
 """The manual pages, in man(7): made of what `--help` and the reference of the config are made of.
 
-    python packaging/manual.py DIRECTORY     writes DIRECTORY/man1/*.1 and DIRECTORY/man5/*.5
+python packaging/manual.py DIRECTORY     writes DIRECTORY/man1/*.1 and DIRECTORY/man5/*.5
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from pathlib import Path
 import click
 
 from pm_native.cli.commands import COMMANDS, HELP
-from pm_native.config.keys import CONFIG, MapOf, Table
-from pm_native.config.reference import key_facts
+from pm_native.config.reference import entries, key_facts
 from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pm_native.config.keys import Key
+    from pm_native.config.reference import Entry
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CONFIG_PAGE = "pm-native.toml"
@@ -35,8 +34,14 @@ _FILES = (
         "The config, in the folder of the project. Its keys: pm-native.toml(5). Other formats are read too.",
     ),
     ("build/systemd/", "What generate wrote: unit files and a manifest."),
-    ("/etc/systemd/system/PROJECT*", "The unit files that are applied; ~/.config/systemd/user/ with --user."),
-    ("/etc/pm-native/PROJECT/", "Compiled environment files, for root alone; ~/.config/pm-native/ with --user."),
+    (
+        "/etc/systemd/system/PROJECT*",
+        "The unit files that are applied; ~/.config/systemd/user/ with --user.",
+    ),
+    (
+        "/etc/pm-native/PROJECT/",
+        "Compiled environment files, for root alone; ~/.config/pm-native/ with --user.",
+    ),
     (
         "/var/lib/pm-native/PROJECT/",
         "Who owns what, and the generations; ~/.local/state/pm-native/ with --user.",
@@ -45,7 +50,10 @@ _FILES = (
 _ENVIRONMENT = (
     ("NO_COLOR", "No colour, whatever its value."),
     ("FORCE_COLOR", "Colour although the output is no terminal."),
-    ("XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS", "Where the bus of your own service manager is, with --user."),
+    (
+        "XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS",
+        "Where the bus of your own service manager is, with --user.",
+    ),
 )
 
 
@@ -68,7 +76,9 @@ def escaped(text: str) -> str:
 def prose(text: str) -> str:
     """A paragraph of Markdown or of help: `code` in bold, the rest to the letter."""
     parts = _CODE.split(" ".join(text.split()))
-    words = "".join(rf"\fB{escaped(part)}\fR" if index % 2 else escaped(part) for index, part in enumerate(parts))
+    words = "".join(
+        rf"\fB{escaped(part)}\fR" if index % 2 else escaped(part) for index, part in enumerate(parts)
+    )
     lines = textwrap.wrap(words, 78, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f"\\&{line}" if line.startswith(".") else line for line in lines)
 
@@ -104,7 +114,10 @@ def head(name: str, section: int, summary: str) -> Iterator[str]:
 def see_also(names: Iterable[str]) -> Iterator[str]:
     """Pages to read on: `systemctl(1)`."""
     yield ".SH SEE ALSO"
-    linked = [re.sub(r"^(.*)(\(\d\))$", lambda found: rf"\fB{escaped(found[1])}\fR{found[2]}", name) for name in names]
+    linked = [
+        re.sub(r"^(.*)(\(\d\))$", lambda found: rf"\fB{escaped(found[1])}\fR{found[2]}", name)
+        for name in names
+    ]
     yield ",\n".join(linked)
 
 
@@ -131,7 +144,12 @@ def main_page() -> Page:
         yield ".SH COMMANDS"
         yield from items((f"pm-native-{name}(1)", text) for name, text in COMMANDS.items())
         yield ".SH OPTIONS"
-        yield from items([("--version", "Print the version."), ("-h, --help", "Show the commands; after a command, its options.")])
+        yield from items(
+            [
+                ("--version", "Print the version."),
+                ("-h, --help", "Show the commands; after a command, its options."),
+            ]
+        )
         yield ".SH EXIT STATUS"
         yield from items((str(int(code)), code.meaning) for code in ExitCode)
         yield ".SH ENVIRONMENT"
@@ -157,7 +175,11 @@ def command_page(name: str) -> Page:
         yield from _options(command, context, ".SH OPTIONS")
         for sub in _subcommands(command):
             inner = click.Context(sub, info_name=sub.name, parent=context)
-            yield from (f".SH {escaped(f'pm-native {name} {sub.name}'.upper())}", *_synopsis(sub, inner), ".PP")
+            yield from (
+                f".SH {escaped(f'pm-native {name} {sub.name}'.upper())}",
+                *_synopsis(sub, inner),
+                ".PP",
+            )
             yield from _paragraphs(sub.help or "")
             yield from _options(sub, inner, "")
         yield from _epilog(command.epilog or "")
@@ -177,7 +199,7 @@ def _synopsis(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """The help of a command: paragraphs, those behind a line of \b to the letter."""
+    r"""The help of a command: paragraphs, those behind a line of \b to the letter."""
     for index, paragraph in enumerate(filter(None, map(str.strip, text.split("\n\n")))):
         if index:
             yield ".PP"
@@ -226,32 +248,28 @@ def config_page() -> Page:
             "Durations and sizes are those of systemd.time(7) and systemd.resource-control(5): `30s`, `1min 30s`, `512M`;"
             " a bare number is seconds, or bytes. In the list of directives, NAME stands for the unit name."
         )
-        for key in CONFIG.keys:
-            yield from _table_of(key)
-        yield from see_also(["pm-native(1)", "systemd.service(5)", "systemd.exec(5)", "systemd.resource\\-control(5)"])
+        for entry in entries():
+            yield from _entry(entry)
+        yield from see_also(
+            ["pm-native(1)", "systemd.service(5)", "systemd.exec(5)", "systemd.resource-control(5)"]
+        )
 
     return page(CONFIG_PAGE, 5, lines())
 
 
-def _table_of(key: Key) -> Iterator[str]:
-    match key.type:
-        case MapOf(Table() as table, _):
-            yield from (f".SH {escaped(f'[{key.name}.NAME]')}", prose(key.help), *_keys(table, ""))
-        case Table() as table:
-            yield from (f".SH {escaped(f'[{key.name}]')}", prose(key.help), *_keys(table, ""))
-        case _:
-            raise TypeError(f"a key at the top that is no table: {key.name}")
-
-
-def _keys(table: Table, path: str) -> Iterator[str]:
-    for key in table.keys:
-        if key.planned:
-            continue
-        text = " ".join([key.help, *key_facts(key)])
-        example = f" Example: `{key.name} = {key.example}`" if key.example else ""
-        yield from items([(f"{path}{key.name}", text + example)])
-        if isinstance(key.type, Table):
-            yield from _keys(key.type, f"{path}{key.name}.")
+def _entry(entry: Entry) -> Iterator[str]:
+    key = entry.key
+    if entry.is_section:
+        yield from (f".SH {escaped(f'[{entry.path}]')}", prose(key.help))
+        return
+    sentences = [key.help, *key_facts(key)]
+    if key.example:
+        sentences.append(f"Example: `{key.name} = {key.example}`.")
+    if entry.same_as:
+        sentences.append(f"Its keys are those of `{entry.same_as}`.")
+    # Below its own heading, the name of the table goes without saying.
+    name = entry.path.partition(".")[2].removeprefix("NAME.")
+    yield from items([(name, " ".join(sentences))])
 
 
 def pages() -> Iterator[Page]:

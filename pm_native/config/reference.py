@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pm_native.config.keys import CONFIG
 from pm_native.config.table import ListOfTables, MapOf, Table
 
@@ -22,47 +24,68 @@ number is seconds, or bytes.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key with its whole path, or a table at the top (`is_section`), which its keys follow.
+
+    `same_as` is the path of the key with the same table, where the keys of this one have been told.
+    """
+
+    path: str
+    key: Key
+    is_section: bool = False
+    same_as: str = ""
+
+
+def entries() -> Iterator[Entry]:
+    """Every key that is supported, each behind the one it belongs to, in the order of the table."""
+    told: dict[int, str] = {}
+    for key in CONFIG.keys:
+        match key.type:
+            case MapOf(Table() as table, _):
+                path = f"{key.name}.NAME"
+            case Table() as table:
+                path = key.name
+            case _:
+                raise TypeError(f"a key at the top that is no table: {key.name}")
+        yield Entry(path, key, is_section=True)
+        yield from _entries(table, path, told)
+
+
+def _entries(table: Table, path: str, told: dict[int, str]) -> Iterator[Entry]:
+    for key in table.keys:
+        if key.planned:
+            continue
+        inner = key.type.table if isinstance(key.type, ListOfTables) else key.type
+        if not isinstance(inner, Table):
+            yield Entry(f"{path}.{key.name}", key)
+            continue
+        # Some tables are there several times over (the checks of `health`): their keys are told once.
+        same_as = told.setdefault(id(inner.keys[0]), f"{path}.{key.name}")
+        if same_as != f"{path}.{key.name}":
+            yield Entry(f"{path}.{key.name}", key, same_as=same_as)
+        else:
+            yield Entry(f"{path}.{key.name}", key)
+            yield from _entries(inner, f"{path}.{key.name}", told)
+
+
 def reference_page() -> str:
     """The whole page, in Markdown."""
-    return _INTRODUCTION + "\n" + "\n".join(_tables(CONFIG, "", {}))
+    return "\n".join([_INTRODUCTION, *(line for entry in entries() for line in _lines(entry))])
 
 
-def _tables(table: Table, path: str, told: dict[int, str]) -> Iterator[str]:
-    """A heading for each table of keys, then each key."""
-    for key in table.keys:
-        match key.type:
-            case MapOf(value, _) if isinstance(value, Table):
-                yield from _section(f"[{key.name}.NAME]", key, value, f"{key.name}.NAME", told)
-            case Table() as inner if not path:
-                yield from _section(f"[{key.name}]", key, inner, key.name, told)
-            case _:
-                continue
-
-
-def _section(title: str, key: Key, table: Table, path: str, told: dict[int, str]) -> Iterator[str]:
-    yield f"## {title}\n\n{key.help}\n"
-    for item in table.keys:
-        if not item.planned:
-            yield from _key(item, path, told)
-
-
-def _key(key: Key, path: str, told: dict[int, str]) -> Iterator[str]:
-    yield f"### {path}.{key.name}\n\n{key.help}\n"
+def _lines(entry: Entry) -> Iterator[str]:
+    key = entry.key
+    if entry.is_section:
+        yield f"## [{entry.path}]\n\n{key.help}\n"
+        return
+    yield f"### {entry.path}\n\n{key.help}\n"
     if facts := " ".join(key_facts(key)):
         yield facts + "\n"
     if key.example:
         yield f"```toml\n{key.name} = {key.example}\n```\n"
-    inner = key.type.table if isinstance(key.type, ListOfTables) else key.type
-    if not isinstance(inner, Table):
-        return
-    # Some tables are there several times over (the checks of `health`): their keys are told once.
-    if (place := told.get(id(inner.keys[0]))) is not None:
-        yield f"Its keys: those of [{place}](#{_anchor(place)}).\n"
-        return
-    told[id(inner.keys[0])] = f"{path}.{key.name}"
-    for item in inner.keys:
-        if not item.planned:
-            yield from _key(item, f"{path}.{key.name}", told)
+    if entry.same_as:
+        yield f"Its keys: those of [{entry.same_as}](#{_anchor(entry.same_as)}).\n"
 
 
 def _anchor(heading: str) -> str:
