@@ -88,8 +88,9 @@ def _in_order(job: JobType, units: Sequence[BundleUnit]) -> list[JobSpec]:
     return [
         JobSpec(
             unit=unit.name,
-            # The target of a pool stands for no program; restarting it would restart what it has again.
-            type=JobType.START if unit.name.endswith(".target") else job,
+            # The target of a pool stands for no program; restarting it would restart what it has again. A socket
+            # whose programs hold it cannot be opened a second time.
+            type=JobType.START if unit.name.endswith((".target", ".socket")) else job,
             after=tuple(place[name] for name in unit.after if name in place and place[name] != index),
         )
         for index, unit in enumerate(units)

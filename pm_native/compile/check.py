@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from pm_native.compile.names import instance_numbers, is_reserved
+from pm_native.compile.listen import check_listen
+from pm_native.compile.names import SOCKET_SERVICE_SUFFIX, is_reserved
 from pm_native.model.names import is_name
 from pm_native.model.project import Condition, ProcessKind, RestartPolicy
 from pm_native.model.record import OnChange
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pm_native.errors import Diagnostics, Span
     from pm_native.model.project import Dependency, Process, Project
 
-PORT_MAX = 65535
-
 
 def check_project(project: Project, options: CompileOptions, problems: Diagnostics) -> None:
     """Add a diagnostic for all that does not fit together."""
@@ -31,7 +30,8 @@ def check_project(project: Project, options: CompileOptions, problems: Diagnosti
         _check_kind(process, problems)
         _check_user(process, options, problems)
         _check_group(process, options, problems)
-        _check_ports(process, options, problems)
+        check_listen(process, options, problems)
+        _check_listen_names(process, processes, options, problems)
     for cycle in _cycles(project.processes, processes):
         links = " -> ".join([dependency.name for dependency in cycle] + [cycle[0].name])
         hint = "each of them waits for the next: take one dependency out"
@@ -76,17 +76,44 @@ def _check_names(project: Project, process: Process, problems: Diagnostics) -> N
         problems.error(process.span, message, code="bad-name", hint=hint)
 
 
-def _check_ports(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
-    if process.listen.port is None:
+def _check_listen_names(
+    process: Process, processes: dict[str, Process], options: CompileOptions, problems: Diagnostics
+) -> None:
+    """The names that a shared socket takes: of a unit, and of who owns the file."""
+    listen = process.listen
+    if not listen.share:
         return
-    place = process.origin("listen.port")
-    last = process.listen.port + max(len(instance_numbers(process, options)) - 1, 0)
-    if last > PORT_MAX:
-        hint = f"a lower port or fewer instances: there are {PORT_MAX} ports"
-        problems.error(place, f"the last instance would get port {last}", code="port-range", hint=hint)
-    if (own := process.environment.get("PORT")) is not None and own.value != str(process.listen.port):
-        message = f"PORT is {process.listen.port} by `listen`: this value is not used"
-        problems.warning(own.span, message, code="variable-computed", hint="take one of the two out")
+    if (other := processes.get(f"{process.name}{SOCKET_SERVICE_SUFFIX}")) is not None:
+        message = f"{other.name!r} is the name of a unit that the shared socket of {process.name!r} needs"
+        problems.error(other.span, message, code="duplicate-name", hint="another name")
+    if options.scope == "user":
+        return
+    if listen.user is not None and options.host.account(listen.user) is None:
+        _report_no_user(listen.user, process.origin("listen.user"), options, problems)
+    if listen.group is not None and not options.host.has_group(listen.group):
+        _report_no_group(listen.group, process.origin("listen.group"), options, problems)
+
+
+def _report_no_group(name: str, place: Span, options: CompileOptions, problems: Diagnostics) -> None:
+    report_missing(
+        place,
+        f"there is no group {name!r} on this host",
+        code="group-missing",
+        hint=f"make it: groupadd --system {name}",
+        options=options,
+        problems=problems,
+    )
+
+
+def _report_no_user(name: str, place: Span, options: CompileOptions, problems: Diagnostics) -> None:
+    report_missing(
+        place,
+        f"there is no user {name!r} on this host",
+        code="user-missing",
+        hint=f"make it: useradd --system {shlex.quote(name)}" if name.isprintable() else "",
+        options=options,
+        problems=problems,
+    )
 
 
 def _check_group(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
@@ -98,14 +125,7 @@ def _check_group(process: Process, options: CompileOptions, problems: Diagnostic
         message = "the user manager runs everything with its own groups"
         problems.error(place, message, code="user-scope", hint=hint)
     elif not options.host.has_group(process.group):
-        report_missing(
-            place,
-            f"there is no group {process.group!r} on this host",
-            code="group-missing",
-            hint=f"make it: groupadd --system {process.group}",
-            options=options,
-            problems=problems,
-        )
+        _report_no_group(process.group, place, options, problems)
 
 
 def _check_dependencies(process: Process, processes: dict[str, Process], problems: Diagnostics) -> None:
@@ -195,16 +215,7 @@ def _check_user(process: Process, options: CompileOptions, problems: Diagnostics
             place, "the user manager runs everything as its own user", code="user-scope", hint=hint
         )
     elif options.host.account(process.user) is None:
-        report_missing(
-            place,
-            f"there is no user {process.user!r} on this host",
-            code="user-missing",
-            hint=f"make it: useradd --system {shlex.quote(process.user)}"
-            if process.user.isprintable()
-            else "",
-            options=options,
-            problems=problems,
-        )
+        _report_no_user(process.user, place, options, problems)
 
 
 def report_missing(  # noqa: PLR0913 - a diagnostic has as many parts

@@ -97,7 +97,7 @@ def instance_counters(process: Process) -> tuple[Counter, ...]:
         return ()
     port = (
         ()
-        if process.listen.port is None
+        if process.listen.port is None or process.listen.share
         else (Counter(variable="PORT", base=process.listen.port, span=process.origin("listen")),)
     )
     return (*process.counters, *port)

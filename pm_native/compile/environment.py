@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
+from pm_native.compile.listen import port_variable
 from pm_native.compile.names import prefix
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
 from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
@@ -45,8 +46,8 @@ def environment_settings(
         yield Setting(
             ENVIRONMENT, words, origin=process.origin("instances"), why="the number of the instance"
         )
-    elif process.listen.port is not None:
-        yield Setting(ENVIRONMENT, (f"PORT={process.listen.port}",), origin=process.origin("listen.port"))
+    if has_one_port(process):
+        yield Setting(ENVIRONMENT, (f"PORT={port_variable(process)}",), origin=process.origin("listen"))
     if extra_path:
         value = f"PATH={extra_path}:{search_path(process, options)}"
         yield Setting(
@@ -69,6 +70,12 @@ def environment_settings(
         )
 
 
+def has_one_port(process: Process) -> bool:
+    """Whether PORT is the same in all that runs of the process."""
+    listen = process.listen
+    return listen.share or (listen.port is not None and not process.is_pool)
+
+
 def needs_home(process: Process, options: CompileOptions) -> bool:
     """Whether the program would run without HOME, which shells, npm and many more rely on: as root of the system."""
     given = "HOME" in process.environment or "HOME" in process.file_environment
@@ -85,7 +92,7 @@ def computed_names(process: Process, extra_path: str) -> set[str]:
     names = {counter.variable for counter in instance_counters(process)}
     if process.is_pool:
         names.add(INSTANCE_VARIABLE)
-    elif process.listen.port is not None:
+    if has_one_port(process):
         names.add("PORT")
     if extra_path:
         names.add("PATH")

@@ -24,6 +24,7 @@ runlevel4 runlevel5 runlevel6 session shutdown sigpwr sleep slices smartcard soc
 storage-target-mode suspend suspend-then-hibernate swap sysinit syslog system system-update system-update-pre
 systemd time-set time-sync timers tpm2 umount usb-gadget user veritysetup veritysetup-pre xdg-desktop-autostart
 """
+SOCKET_SERVICE_SUFFIX = "-listen"
 _RESERVED = {
     Scope.SYSTEM: frozenset(_TARGETS.split()),
     Scope.USER: frozenset([*_TARGETS.split(), "app", "background"]),
@@ -63,6 +64,16 @@ def service_name(project: Project, process: Process) -> UnitName:
 def main_unit(project: Project, process: Process) -> UnitName:
     """The unit that stands for the process: the one to start, to depend on, and that the project's target wants."""
     return UnitName(prefix(project, process), UnitType.TARGET if process.is_pool else UnitType.SERVICE)
+
+
+def socket_name(project: Project, process: Process) -> UnitName:
+    """The socket that all instances share."""
+    return UnitName(prefix(project, process), UnitType.SOCKET)
+
+
+def socket_service_name(project: Project, process: Process) -> UnitName:
+    """The service that the socket names, since it has to name one."""
+    return UnitName(f"{prefix(project, process)}{SOCKET_SERVICE_SUFFIX}", UnitType.SERVICE)
 
 
 def wanted_unit(project: Project, process: Process) -> UnitName:

@@ -22,6 +22,7 @@ from pm_native.compile.environment import (
     environment_file_text,
     in_file,
 )
+from pm_native.compile.listen import socket_service_settings, socket_settings
 from pm_native.compile.names import (
     instance_numbers,
     main_unit,
@@ -30,6 +31,8 @@ from pm_native.compile.names import (
     project_slice,
     project_target,
     service_name,
+    socket_name,
+    socket_service_name,
     wanted_unit,
 )
 from pm_native.compile.passthrough import check_pass_through, pass_through
@@ -150,7 +153,12 @@ class Compiler:
                 *service.stop_settings(process),
             ],
         }
-        around = [*self._slice(process), *self._timer(process), *self._pool_target(process)]
+        around = [
+            *self._slice(process),
+            *self._timer(process),
+            *self._socket(process),
+            *self._pool_target(process),
+        ]
         allowed = {"Unit": 0, "Service": 0, "Install": 0} | {
             name: 0 for unit in around for name, _ in unit.sections
         }
@@ -218,12 +226,32 @@ class Compiler:
             pass_through(process, sections, ("Timer",), self.options, self.problems)
             yield self.unit(wanted_unit(self.project, process), sections, process.span)
 
+    def _socket(self, process: Process) -> Iterator[CompiledUnit]:
+        """The socket that all instances share, and the service that it has to name."""
+        if process.listen.share:
+            project = self.project
+            owner = main_unit(project, process) if process.is_pool else project_target(project)
+            about = self._about(f"{project.name} {process.name}, shared listener")
+            about.append(Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}"))
+            sections = {"Unit": about, "Socket": [*socket_settings(project, process)]}
+            pass_through(process, sections, ("Socket",), self.options, self.problems)
+            yield self.unit(socket_name(project, process), sections, process.span)
+            behind = socket_service_settings(project, process)
+            behind["Unit"] = [
+                *self._about(f"{project.name} {process.name}, behind its socket"),
+                *behind["Unit"],
+            ]
+            yield self.unit(socket_service_name(project, process), behind, process.span)
+
     def _pool_target(self, process: Process) -> Iterator[CompiledUnit]:
         """The target of a pool, which wants its instances."""
         if process.is_pool:
             owner = project_target(self.project)
             settings = self._about(f"{self.project.name} {process.name}, all instances")
             settings.append(Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}"))
+            if process.listen.share:
+                socket = str(socket_name(self.project, process))
+                settings.append(Setting(d.WANTS, (socket,), origin=process.origin("listen.share")))
             settings += [
                 Setting(d.WANTS, (name,), origin=process.origin("instances"))
                 for name in self._instances(process)
@@ -248,6 +276,17 @@ class Compiler:
             for item in process.depends_on
             if item.condition is Condition.COMPLETED and item.name in self.main_units
         )
+        if process.listen.share:
+            socket = str(socket_name(project, process))
+            yield BundleUnit(
+                socket,
+                socket,
+                process.name,
+                process.span.where,
+                process.autostart,
+                protect=process.protect,
+            )
+            after = (socket, *after)
         common = {
             "process": process.name,
             "where": process.span.where,

@@ -14,6 +14,7 @@ from pm_native.compile.names import (
     process_slice,
     project_target,
     service_name,
+    socket_name,
 )
 from pm_native.model.project import NULL, Condition, RestartPolicy
 from pm_native.model.quantity import INFINITY, format_duration
@@ -68,6 +69,10 @@ def dependency_settings(process: Process, units: Mapping[str, str]) -> Iterator[
 def start_limit_settings(process: Process) -> Iterator[Setting]:
     """StartLimitIntervalSec= and StartLimitBurst=, always: systemd's own defaults fit no manager's habits."""
     restart = process.restart
+    if process.listen.share and process.is_pool:
+        why = "none: an instance that meets it would take the shared socket down"
+        yield Setting(d.START_LIMIT_INTERVAL_SEC, ("0",), origin=process.origin("listen.share"), why=why)
+        return
     if restart.policy is RestartPolicy.NO or restart.limit is None:
         why = "no limit: starts by hand and by timers count as well"
         yield Setting(d.START_LIMIT_INTERVAL_SEC, ("0",), origin=process.origin("restart.limit"), why=why)
@@ -90,6 +95,10 @@ def service_settings(
     yield from type_settings(process)
     words = counted_command(process, command)
     yield Setting(d.EXEC_START, words, ":", origin=process.origin("command"))
+    if process.listen.share:
+        why = "the listener as file descriptor 3"
+        socket = str(socket_name(project, process))
+        yield Setting(d.SOCKETS, (socket,), origin=process.origin("listen.share"), why=why)
     yield from identity_settings(process)
     yield from environment_settings(project, process, extra_path, options)
     yield from log_settings(project, process)

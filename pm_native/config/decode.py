@@ -228,8 +228,8 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         "stop": _stop(_table(values, "stop")),
         "limits": _limits(_table(values, "limits")),
         "logs": _logs(_table(values, "logs"), common.directory),
-        "listen": Listen(**_table(values, "listen")),  # type: ignore[arg-type]  # as below
-        "umask": _umask(values.get("umask"), decoder),
+        "listen": _listen(_table(values, "listen"), decoder, directory),
+        "umask": _mode(values.get("umask"), "umask", decoder),
         "environment": common.environment(values.get("environment")),
         "file_environment": {**common.file_environment, **common.read(own_files)},
         "systemd": _pass_through(values.get("systemd"), decoder),
@@ -344,7 +344,16 @@ def _logs(values: Values, directory: PurePosixPath) -> Logs:
     return Logs(stdout=stdout, stderr=target("stderr", stdout))
 
 
-def _umask(text: object, decoder: TableDecoder) -> int | None:
+def _listen(values: Values, decoder: TableDecoder, directory: PurePosixPath) -> Listen:
+    fields = {**values, "mode": _mode(values.get("mode"), "listen.mode", decoder)}
+    if "path" in values:
+        fields["path"] = str(directory / str(values["path"]))
+        fields.setdefault("share", True)
+    return Listen(**fields)  # type: ignore[arg-type]  # as in decode_process
+
+
+def _mode(text: object, path: str, decoder: TableDecoder) -> int | None:
+    """The permissions that `path` gives in octal."""
     if text is None:
         return None
     try:
@@ -354,9 +363,9 @@ def _umask(text: object, decoder: TableDecoder) -> int | None:
     if 0 <= value <= 0o777:
         return value
     decoder.problems.error(
-        decoder.origins["umask"],
-        f"not a umask: {text!r}",
-        code="bad-umask",
+        decoder.origins[path],
+        f"not {'a umask' if path == 'umask' else 'permissions'}: {text!r}",
+        code="bad-umask" if path == "umask" else "bad-mode",
         hint='an octal number such as "027"',
     )
     return None

@@ -36,11 +36,16 @@ def _service(name: str, escape: Escape = Escape.TEXT, since: int = 1) -> Directi
     return Directive("Service", name, escape, since)
 
 
+def _socket(name: str, escape: Escape = Escape.TEXT) -> Directive:
+    return Directive("Socket", name, escape)
+
+
 DESCRIPTION = _unit("Description", Escape.TEXT)
 DOCUMENTATION = _unit("Documentation", Escape.RAW)
 WANTS = _unit("Wants")
 REQUIRES = _unit("Requires")
 PART_OF = _unit("PartOf")
+BINDS_TO = _unit("BindsTo")
 AFTER = _unit("After")
 BEFORE = _unit("Before")
 START_LIMIT_INTERVAL_SEC = _unit("StartLimitIntervalSec", Escape.RAW)
@@ -72,6 +77,17 @@ STANDARD_OUTPUT = _service("StandardOutput")
 STANDARD_ERROR = _service("StandardError")
 SYSLOG_IDENTIFIER = _service("SyslogIdentifier")
 SLICE = _service("Slice", Escape.NAMES)
+SOCKETS = _service("Sockets", Escape.NAMES)
+
+LISTEN_STREAM = _socket("ListenStream")
+BACKLOG = _socket("Backlog", Escape.RAW)
+FREE_BIND = _socket("FreeBind", Escape.RAW)
+REMOVE_ON_STOP = _socket("RemoveOnStop", Escape.RAW)
+SOCKET_MODE = _socket("SocketMode", Escape.RAW)
+SOCKET_USER = _socket("SocketUser")
+SOCKET_GROUP = _socket("SocketGroup")
+SOCKET_SERVICE = _socket("Service", Escape.NAMES)
+TRIGGER_LIMIT_INTERVAL_SEC = _socket("TriggerLimitIntervalSec", Escape.RAW)
 
 MEMORY_MAX = Directive("Slice", "MemoryMax")
 CPU_QUOTA = Directive("Slice", "CPUQuota")
@@ -95,6 +111,9 @@ ADDITIVE = frozenset(
     {
         AFTER,
         BEFORE,
+        BINDS_TO,
+        SOCKETS,
+        LISTEN_STREAM,
         WANTS,
         REQUIRES,
         PART_OF,

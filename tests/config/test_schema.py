@@ -30,6 +30,7 @@ BEYOND = {
     "bad-name",
     "bad-quantity",
     "bad-schedule",
+    "bad-mode",
     "bad-umask",
     "duplicate-key",
     "environment-file-missing",

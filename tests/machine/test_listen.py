@@ -1,0 +1,141 @@
+"""Shared listeners on a booted systemd: one socket, held by systemd, in every instance."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.machine.sites import new_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.machine.harness import Machine
+    from tests.machine.sites import Site
+
+# Answers with its instance, from the socket that it was given, after a word about what it was given.
+SERVER = r"""
+import os, socket, sys
+from pathlib import Path
+if Path("/tmp/crash" + os.environ.get("PM_NATIVE_INSTANCE", "")).exists():
+    sys.exit(3)
+given = f"{os.environ['LISTEN_FDS']} {os.environ['LISTEN_PID'] == str(os.getpid())} {os.environ['PORT']}"
+listener = socket.socket(fileno=3)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(1000)
+    connection.sendall(f"{os.environ.get('PM_NATIVE_INSTANCE', '-')} {given}".encode())
+    connection.close()
+"""
+ASK = r"""
+import socket, sys
+where = sys.argv[1]
+found = set()
+for _ in range(int(sys.argv[2])):
+    try:
+        if where.startswith("/"):
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(2)
+            client.connect(where)
+        else:
+            client = socket.create_connection(("127.0.0.1", int(where)), timeout=2)
+        with client:
+            client.sendall(b"?")
+            found.add(client.recv(1000).decode())
+    except OSError as error:
+        found.add(type(error).__name__)
+print(*sorted(found), sep="\n")
+"""
+
+
+@pytest.fixture
+def site(machine: Machine) -> Iterator[Site]:
+    for made in new_site(machine):
+        made.write("server.py", SERVER)
+        yield made
+
+
+def answers(site: Site, where: str, times: int = 40) -> list[str]:
+    """All the different answers that so many clients of a port or path have, in turn."""
+    return site.machine.run(["python3", "-c", ASK, where, str(times)]).stdout.splitlines()
+
+
+def states(site: Site, *names: str) -> list[str]:
+    """The state of units of the site, in a word."""
+    return [site.machine.show(f"{site.name}-{name}", "ActiveState")["ActiveState"] for name in names]
+
+
+def test_pool_on_one_port(site: Site) -> None:
+    machine = site.machine
+    site.config(
+        '[process.api]\ncommand = "python3 server.py"\ninstances = 2\nlisten = { port = 3400, share = true }\n'
+    )
+    site.apply()
+    both = ["1 1 True 3400", "2 1 True 3400"]
+    assert set(answers(site, "3400")) <= set(both)
+    assert site.applied().steps == []
+
+    # One started by hand beyond the pool takes part, and stops with the pool.
+    machine.systemctl("start", f"{site.name}-api@7.service")
+    machine.systemctl("stop", f"{site.name}-api@1.service", f"{site.name}-api@2.service")
+    assert answers(site, "3400") == ["7 1 True 3400"]
+
+    # With the last one stopped by hand, traffic starts none: it waits for one.
+    machine.systemctl("stop", f"{site.name}-api@7.service")
+    assert answers(site, "3400", 1) == ["TimeoutError"]
+    assert states(site, "api@1.service", "api@2.service", "api@7.service", "api.socket") == [
+        "inactive",
+        "inactive",
+        "inactive",
+        "active",
+    ]
+    machine.systemctl("start", f"{site.name}-api@2.service")
+    assert answers(site, "3400") == ["2 1 True 3400"]
+
+    # The pool as a whole: the port is closed and opened with it.
+    site.pm_native("stop", "api")
+    assert answers(site, "3400", 1) == ["ConnectionRefusedError"]
+    site.pm_native("start", "api")
+    assert set(answers(site, "3400")) <= set(both)
+    site.pm_native("restart", "api")
+    assert set(answers(site, "3400")) <= set(both)
+    site.pm_native("restart", site.name)
+    assert set(answers(site, "3400")) <= set(both)
+    machine.systemctl("stop", f"{site.name}.target")
+    assert answers(site, "3400", 1) == ["ConnectionRefusedError"]
+    machine.systemctl("start", f"{site.name}.target")
+    assert set(answers(site, "3400")) <= set(both)
+
+
+def test_instance_that_keeps_ending_leaves_the_socket_to_the_others(site: Site) -> None:
+    """systemd closes the socket of a service that meets its start limit: a pool has none."""
+    site.config(
+        '[process.api]\ncommand = "python3 server.py"\ninstances = 2\nlisten = { port = 3401, share = true }\n'
+        'restart = { delay = "50ms" }\n'
+    )
+    site.apply()
+    site.machine.write("/tmp/crash2", "")
+    site.machine.systemctl("restart", "--no-block", f"{site.name}-api@2.service")
+    unit = f"{site.name}-api@2.service"
+    for restarts in (5, 10, 15, 20):
+        site.machine.run(
+            ["sh", "-c", f"until [ $(systemctl show -P NRestarts {unit}) -ge {restarts} ]; do :; done"]
+        )
+        assert answers(site, "3401", 10) == ["1 1 True 3401"]
+    assert states(site, "api.socket") == ["active"]
+    site.machine.run(["rm", "/tmp/crash2"])
+    site.machine.wait_until(unit, ActiveState="active", SubState="running")
+    assert answers(site, "3401") == ["1 1 True 3401", "2 1 True 3401"]
+
+
+def test_unix_socket_with_its_owner(site: Site) -> None:
+    path = f"/run/{site.name}/web.sock"
+    site.config(
+        f'[process.web]\ncommand = "python3 server.py"\n'
+        f'listen = {{ path = "{path}", mode = "0660", user = "www-data", group = "games" }}\n'
+    )
+    site.apply()
+    assert answers(site, path) == [f"- 1 True {path}"]
+    assert site.machine.run(["stat", "-c", "%A %U %G", path]).stdout == "srw-rw---- www-data games\n"
+    site.pm_native("stop")
+    assert site.machine.run(["test", "-e", path], check=False).returncode == 1
