@@ -23,6 +23,7 @@ NATIVE_FILE_NAMES = ("pm-native.toml", "pm-native.yaml", "pm-native.yml", "pm-na
 _BUILT_IN = {
     "procfile": "pm_native.importers.procfile",
     "pm2": "pm_native.importers.pm2",
+    "supervisord": "pm_native.importers.supervisord",
 }
 
 

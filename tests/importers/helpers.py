@@ -58,6 +58,8 @@ def _settings(process: Process) -> list[str]:
             ]
         elif field.name == "counters":
             lines += [f"  counter {item.variable} from {item.base} ({_place(item.span)})" for item in value]
+        elif field.name == "depends_on":
+            lines += [f"  depends on {item.name}, {item.condition} ({_place(item.span)})" for item in value]
         elif field.name == "systemd":
             lines += [
                 f"  [{item.section}] {item.name}={' '.join(item.values)} ({_place(item.span)})"

@@ -16,6 +16,8 @@ from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.locate import locate
 from pm_native.importers.pm2.values import split_arguments
 from pm_native.importers.procfile import IMPORTER as PROCFILE
+from pm_native.importers.supervisord import IMPORTER as SUPERVISORD
+from pm_native.importers.supervisord.fields import FIELDS as SUPERVISORD_FIELDS
 from pm_native.model.names import is_name, is_variable
 
 TYPE_CHECKING = False
@@ -83,6 +85,82 @@ def test_no_bytes_make_an_importer_fail(data: bytes) -> None:
     check(*load(PROCFILE, "Procfile", data))
     check(*load(PM2, "ecosystem.json", data))
     check(*load(PM2, "ecosystem.yml", data))
+    check(*load(SUPERVISORD, "supervisord.conf", data))
+
+
+INI_VALUES = st.sampled_from(
+    [
+        *(
+            "true",
+            "no",
+            "AUTO",
+            "unexpected",
+            "0",
+            "-1",
+            "1e9",
+            "99999999999",
+            "3",
+            "022",
+            "10MB",
+            "TERM",
+            "a,b",
+            "0,2",
+        ),
+        *(
+            'A="1",B=2',
+            "A=",
+            '"',
+            "%(here)s",
+            "%(process_num)02d",
+            "%(ENV_NO)s",
+            "100%",
+            "%%",
+            "sh -c 'a",
+            "tcp://a:1",
+        ),
+        *(
+            "unix:///run/a",
+            "/srv/x",
+            "x/%(program_name)s",
+            "memmon -a 1MB",
+            "a b",
+            "$(circus.wid)",
+            "x\n  y\n\n  z",
+        ),
+    ]
+) | st.text(max_size=12)
+
+
+def ini(sections: list[str], keys: list[str]) -> st.SearchStrategy[str]:
+    """Texts of a few sections of a format with its keys and any values."""
+    entries = st.lists(st.tuples(st.sampled_from(keys), INI_VALUES), max_size=8)
+    section = st.builds(
+        lambda name, items: f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in items),
+        st.sampled_from(sections),
+        entries,
+    )
+    return st.lists(section, max_size=5).map("".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    text=ini(
+        [
+            "program:a",
+            "program:b",
+            "fcgi-program:a",
+            "eventlistener:a",
+            "group:g",
+            "supervisord",
+            "include",
+            "DEFAULT",
+            "odd",
+        ],
+        sorted({item.name for item in SUPERVISORD_FIELDS}),
+    )
+)
+def test_no_value_makes_the_supervisord_importer_fail(text: str) -> None:
+    check(*load(SUPERVISORD, "supervisord.conf", text.encode("utf-8", "replace")))
 
 
 @settings(max_examples=120, deadline=None)

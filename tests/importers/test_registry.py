@@ -15,6 +15,8 @@ from pm_native.importers import registry
 from pm_native.importers.pm2 import IMPORTER as PM2
 from pm_native.importers.procfile import IMPORTER as PROCFILE
 
+BUILT_IN = ["procfile", "pm2", "supervisord"]
+
 
 @pytest.fixture
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
@@ -26,17 +28,17 @@ def entry_points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
 
 def test_built_in_importers_are_there_without_package_metadata(entry_points: list[EntryPoint]) -> None:
     assert not entry_points
-    assert list(registry.importers()) == [PROCFILE, PM2]
+    assert [found.name for found in registry.importers()] == BUILT_IN
 
 
 def test_others_can_add_an_importer(entry_points: list[EntryPoint]) -> None:
     entry_points.append(EntryPoint("other", "pm_native.importers.procfile:IMPORTER", registry.GROUP))
-    assert list(registry.importers()) == [PROCFILE, PM2, PROCFILE]
+    assert [found.name for found in registry.importers()] == [*BUILT_IN, "procfile"]
 
 
 def test_our_own_entry_points_add_nothing(entry_points: list[EntryPoint]) -> None:
     entry_points.append(EntryPoint("pm2", "pm_native.importers.pm2:IMPORTER", registry.GROUP))
-    assert list(registry.importers()) == [PROCFILE, PM2]
+    assert [found.name for found in registry.importers()] == BUILT_IN
 
 
 def test_importer_that_cannot_be_loaded_is_named(entry_points: list[EntryPoint]) -> None:

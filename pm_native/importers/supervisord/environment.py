@@ -1,0 +1,69 @@
+"""`environment=`: NAME=value pairs between commas, taken apart as supervisord does, which is not as a shell does."""
+
+from __future__ import annotations
+
+import re
+
+from pm_native.model.names import is_variable
+from pm_native.model.project import Variable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.errors import Diagnostics, Span
+    from pm_native.syntax import IniEntry
+
+# The tokens of Python's shlex, not in POSIX mode, with supervisord's own word characters.
+_TOKEN = re.compile(
+    r"""(?P<skip>\s+|\#[^\n]*)|(?P<quoted>"[^"]*"|'[^']*')|(?P<word>[\w/.+\-():][\w/.+\-():"']*)|(?P<other>[\s\S])""",
+    re.ASCII,
+)
+_HINT = 'NAME="value",NAME2="value": quotes around what has more than letters, digits and /.+-_():'
+
+
+def parse_environment(entry: IniEntry, text: str, problems: Diagnostics) -> dict[str, Variable]:
+    """The variables of an expanded value; a wrong pair is an error that ends it."""
+    found: dict[str, Variable] = {}
+    tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup != "skip"]
+    at = 0
+    while at < len(tokens):
+        name = tokens[at]
+        place = _place(entry, name[0])
+        if at + 2 >= len(tokens) or tokens[at + 1][0] != "=":
+            message = (
+                f"environment: no NAME=value at {name[0]!r}: supervisord does not start with this value"
+            )
+            problems.error(place, message, code="supervisord-environment", hint=_HINT)
+            return found
+        value = tokens[at + 2]
+        if value[0] in {"'", '"'}:
+            message = "environment: a quote is not closed"
+            problems.error(place, message, code="supervisord-environment", hint=_HINT)
+            return found
+        behind = tokens[at + 3] if at + 3 < len(tokens) else None
+        if behind is not None and behind[0] != ",":
+            message = (
+                f"environment: supervisord reads no further than {value[0]!r} in the value of {name[0]}"
+            )
+            problems.warning(place, message, code="supervisord-environment", hint=_HINT)
+        _tell_difference(name[0], value[0], place, problems)
+        if is_variable(name[0]):
+            found[name[0]] = Variable(value=value[0].strip("'\""), span=place)
+        else:
+            hint = 'letters, digits and "_", and no digit first: give the program another name for it'
+            message = f"systemd sets no environment variable of this name: {name[0]!r}"
+            problems.warning(place, message, code="bad-variable-name", hint=hint, lost=True)
+        at += 4
+    return found
+
+
+def _tell_difference(name: str, value: str, place: Span, problems: Diagnostics) -> None:
+    if "\\" in value:
+        message = f"environment: a backslash in the value of {name} stays as it is"
+        hint = "supervisord before 4.4 keeps it, from 4.4 on it takes it for an escape: leave it out where you can"
+        problems.note(place, message, code="supervisord-environment", hint=hint)
+
+
+def _place(entry: IniEntry, name: str) -> Span:
+    """Where the name stands: in the text before expansion, so it is looked for."""
+    match = re.search(rf"(?<![\w.-]){re.escape(name)}\s*=", entry.value)
+    return entry.part(match.start(), match.start() + len(name)) if match else entry.span
