@@ -78,6 +78,7 @@ class FailureReport:
     bundle: Bundle | None
     scope: Scope
     read_journal: Callable[[UnitDetails], tuple[str, ...]]
+    read_unit_file: Callable[[str], str]
     failures: list[UnitFailure] = field(default_factory=list)
     _units: dict[str, BundleUnit] = field(default_factory=dict)
 
@@ -105,8 +106,7 @@ class FailureReport:
         )
 
     def _log_file(self, unit: BundleUnit) -> str:
-        files = self.bundle.files if self.bundle is not None else ()
-        return next((_log_file(item.text) for item in files if item.name == unit.file), "")
+        return _log_file(self.read_unit_file(unit.file))
 
 
 def why_down(state: UnitState, seconds: float) -> str:

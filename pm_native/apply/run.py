@@ -10,20 +10,24 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pm_native.apply.disk import Disk
-from pm_native.apply.failures import FailureReport, journal_of, why_down
+from pm_native.apply.failures import FailureReport, journal_of
+from pm_native.apply.settle import SETTLE_SEC, settle
 from pm_native.apply.verify import verify_units
+from pm_native.apply.waiting import run_watched, waits_of
 from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType, NoSuchUnitError
-from pm_native.bus.scheduler import JobSpec, JobStage, run_jobs
+from pm_native.bus.scheduler import JobSpec, JobStage
 from pm_native.compile.bundle import FileKind, Installed, recorded
 from pm_native.errors import AccessError, UnavailableError
 from pm_native.plan.model import Action
+from pm_native.state.files import read_text
 from pm_native.state.generations import KEPT, Generation, Generations, who_runs_this
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pm_native.apply.failures import UnitFailure
+    from pm_native.apply.waiting import Wait
     from pm_native.bus.manager import Manager
     from pm_native.bus.scheduler import JobEvent, JobOutcome
     from pm_native.compile.bundle import Bundle
@@ -31,9 +35,6 @@ if TYPE_CHECKING:
     from pm_native.state.layout import Layout
     from pm_native.state.store import Store
 
-# Between two restarts at the usual delays (100 ms, 500 ms, 1 s), so that a crash loop is not looked at in mid-start.
-SETTLE_SEC = 1.3
-FIRST_LOOK_SEC = 0.4
 _JOBS = {
     Action.STOP: JobType.STOP,
     Action.START: JobType.START,
@@ -53,18 +54,35 @@ class Progress(Protocol):
     def job(self, event: JobEvent) -> None:
         """A job was submitted, or has ended."""
 
+    def waiting(self, waits: Sequence[Wait]) -> None:
+        """Jobs are under way for a while: see `JobProgress`."""
+
     def settling(self, seconds: float) -> None:
         """All jobs are through; the units are watched for so long."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run came to: how many steps were done, the jobs' outcomes, the units that failed."""
+    """What a run came to: how many steps were done, the jobs' outcomes, the units that failed.
+
+    Of a run that was interrupted, or whose time was over (`is_late`): what was waited for at that moment, and which
+    units' jobs were taken back.
+    """
 
     done: int = 0
     jobs: list[JobOutcome] = field(default_factory=list)
     failures: list[UnitFailure] = field(default_factory=list)
     is_interrupted: bool = False
+    is_late: bool = False
+    waits: list[Wait] = field(default_factory=list)
+    canceled: list[str] = field(default_factory=list)
+
+    @property
+    def word(self) -> str:
+        """What the history says of it."""
+        if self.is_interrupted:
+            return "interrupted"
+        return "timed out" if self.is_late else "failed" if self.failures else "done"
 
     def units(self, stage: JobStage) -> list[str]:
         """The units whose job came so far and no further."""
@@ -73,9 +91,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a run goes about it. `stop`, once set, ends it at the next safe point; what is queued goes on in systemd.
+    """How a run goes about it. `stop`, once set, ends it at the next safe point, and so does the end of `timeout_sec`.
 
-    `command` is what the history says was run, `keep` how many generations are kept.
+    What is queued then goes on in systemd, unless `cancel_queued` takes it back. `command` is what the history says was run, `keep` how many generations are kept.
     """
 
     settle_sec: float = SETTLE_SEC
@@ -83,6 +101,8 @@ class RunOptions:
     command: str = "apply"
     keep: int = KEPT
     stop: asyncio.Event | None = None
+    timeout_sec: float | None = None
+    cancel_queued: bool = False
 
 
 class Runner:
@@ -110,6 +130,7 @@ class Runner:
         self._disk = Disk(plan, layout)
         self._report: FailureReport | None = None
         self._began = time.time()
+        self._stop = self.options.stop or asyncio.Event()
         self._generations = Generations(store.directory)
         self._generation: Generation | None = None
         self._is_written = False  # the files are in place,
@@ -121,6 +142,9 @@ class Runner:
         Raises AccessError and ConfigError before anything is changed, BusLostError and its kin at any time: then the
         record says what is still to do, and the next plan has it.
         """
+        timer = None
+        if self.options.timeout_sec is not None:
+            timer = asyncio.get_running_loop().call_later(self.options.timeout_sec, self._expire)
         try:
             if self.plan.is_empty and self.installed is not None and self.plan.bundle is not None:
                 self._sweep()
@@ -132,7 +156,15 @@ class Runner:
             raise AccessError(f"cannot write {error.filename}: permission denied", hint=hint) from error
         except OSError as error:
             raise UnavailableError(f"cannot write {error.filename}: {error.strerror}") from error
+        finally:
+            if timer is not None:
+                timer.cancel()
         return self.outcome
+
+    def _expire(self) -> None:
+        if not self._stop.is_set():
+            self.outcome.is_late = True
+            self._stop.set()
 
     async def _switch(self) -> None:
         self._disk.check_access()
@@ -162,9 +194,8 @@ class Runner:
             self._disk.sweep(self.installed.bundle)
 
     def _is_stopped(self) -> bool:
-        stop = self.options.stop
-        self.outcome.is_interrupted = stop is not None and stop.is_set()
-        return self.outcome.is_interrupted
+        self.outcome.is_interrupted = self._stop.is_set() and not self.outcome.is_late
+        return self._stop.is_set()
 
     async def _verify(self) -> None:
         """Hear systemd on the unit files that differ, while nothing has changed yet."""
@@ -208,11 +239,8 @@ class Runner:
         """Record what came of it."""
         if self._generation is None:
             return
-        result = (
-            "interrupted" if self.outcome.is_interrupted else "failed" if self.outcome.failures else "done"
-        )
         failures = {failure.unit: failure.words for failure in self.outcome.failures}
-        ended = replace(self._generation, result=result, failures=failures)
+        ended = replace(self._generation, result=self.outcome.word, failures=failures)
         self._generations.finish(ended, keep=self.options.keep)
 
     def _record(self, *, complete: bool) -> None:
@@ -239,6 +267,7 @@ class Runner:
     def _owed(self, *actions: Action) -> tuple[str, ...]:
         """The units whose job did not succeed and is not in systemd's queue either, where it goes on without us."""
         settled = {job.spec.unit for job in self.outcome.jobs if job.is_success or _goes_on(job)}
+        settled -= {*self.outcome.canceled}
         return tuple(step.subject for step in self.plan.of(*actions) if step.subject not in settled)
 
     def _unstopped(self) -> set[str]:
@@ -287,7 +316,7 @@ class Runner:
         specs = [JobSpec(unit=step.subject, type=_JOBS[step.action]) for step in steps]
         if self.manager is None or not specs:
             return
-        outcomes = await run_jobs(self.manager, specs, on_event=self.progress.job, stop=self.options.stop)
+        outcomes = await run_watched(self.manager, specs, self.progress, stop=self._stop)
         self.outcome.jobs += outcomes
         for job in outcomes:
             if isinstance(job.error, _FATAL):
@@ -298,6 +327,17 @@ class Runner:
                 self.outcome.done += 1
             elif job.stage in {JobStage.ENDED, JobStage.REFUSED}:
                 await self._reported(self.manager).add(job.spec.unit, job=job)
+        await self._leave(self.manager, [job for job in outcomes if _goes_on(job)])
+
+    async def _leave(self, manager: Manager, jobs: list[JobOutcome]) -> None:
+        """Say what systemd goes on with when we do not, or take it back."""
+        if jobs:
+            self.outcome.waits = await waits_of(manager, {job.spec.unit: job.spec.type for job in jobs})
+        if self.options.cancel_queued:
+            # Backwards: the end of a job, of whatever kind, sets those free that wait behind it.
+            for job in reversed(jobs):
+                await manager.cancel_job(job.job_id)
+            self.outcome.canceled += [job.spec.unit for job in jobs]
 
     def _reported(self, manager: Manager) -> FailureReport:
         if self._report is None:
@@ -306,12 +346,12 @@ class Runner:
                 bundle=self.plan.bundle or (self.installed.bundle if self.installed else None),
                 scope=self.layout.scope,
                 read_journal=journal_of(self.layout.scope, self._began),
+                read_unit_file=lambda name: read_text(self.layout.units / name) or "",
                 failures=self.outcome.failures,
             )
         return self._report
 
     async def _settle(self, steps: Iterable[Step]) -> None:
-        """Watch what was started for a while: `done` is said of a program that dies at once, too."""
         failed = {failure.unit for failure in self.outcome.failures}
         names = [
             step.subject
@@ -321,47 +361,11 @@ class Runner:
         seconds = self.options.settle_sec
         if self.manager is None or not names or not seconds:
             return
+        report = self._reported(self.manager)
         self.progress.settling(seconds)
-        # Twice: at the first look a program that died at once waits for its restart, and how it ended can be told.
-        first = min(seconds, FIRST_LOOK_SEC)
-        await self._pause(first)
-        names = await self._look(self.manager, names, first)
-        if names and seconds > first:
-            await self._pause(seconds - first)
-            names = await self._look(self.manager, names, seconds)
-        restarts = await _restart_counts(self.manager, names)
-        for name in names:
-            if restarts[name]:
-                times = "once" if restarts[name] == 1 else f"{restarts[name]} times"
-                words = f"it was restarted {times} within {seconds:g} s of its start"
-                await self._reported(self.manager).add(name, words=words)
-
-    async def _look(self, manager: Manager, names: list[str], seconds: float) -> list[str]:
-        """Report those that are down `seconds` after their start; the others are given back."""
-        up: list[str] = []
-        states = await manager.states(names)
-        for name in names:
-            state = states.get(name)
-            if state is not None and (words := why_down(state, seconds)):
-                await self._reported(manager).add(name, words=words)
-            else:
-                up.append(name)
-        return up
-
-    async def _pause(self, seconds: float) -> None:
-        if self.options.stop is None:
-            await asyncio.sleep(seconds)
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self.options.stop.wait()
-        except TimeoutError:
-            return  # nobody asked to stop
-
-
-async def _restart_counts(manager: Manager, names: list[str]) -> dict[str, int]:
-    found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in names))
-    return {name: int(str(values.get("NRestarts", 0))) for name, values in zip(names, found, strict=True)}
+        await settle(
+            self.manager, names, seconds, lambda name, words: report.add(name, words=words), self._stop
+        )
 
 
 def _has_stopped(job: JobOutcome) -> bool:

@@ -184,7 +184,7 @@ class FakeManager:
         return QueuedJob(unit, queued.job_id, end, self.cancel_job)
 
     async def cancel_job(self, job_id: int) -> None:
-        """Take a job out of the queue, if it is still there."""
+        """See `Manager`."""
         await self._round_trip(f"cancel {job_id}")
         for job in list(self._queue.values()):
             if job.job_id == job_id:
@@ -305,6 +305,7 @@ class FakeManager:
             n_restarts=unit.n_restarts,
             exec_main_status=unit.exec_main_status,
             status_text=unit.status_text,
+            state_change_usec=unit.state_change_usec,
         )
 
     def _link(self, names: Sequence[str], kind: str, state: str) -> tuple[LinkChange, ...]:

@@ -44,6 +44,7 @@ class FakeUnit:
     exec_main_status: int = 0
     invocation_id: str = ""
     status_text: str = ""
+    state_change_usec: int = 0
 
     @property
     def load_state(self) -> str:

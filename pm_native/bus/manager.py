@@ -158,6 +158,7 @@ class UnitDetails:
     timeout_stop_usec: int | None = None
     restart_usec: int = 0
     active_enter_usec: int = 0  # wall clock, since the epoch; 0: never
+    state_change_usec: int = 0  # monotonic clock; 0: never
     result: str = ""
     main_pid: int = 0
     n_restarts: int = 0
@@ -263,6 +264,10 @@ class Manager(Protocol):
 
         Calls reach systemd in the order in which they were made, awaited or not.
         """
+        ...
+
+    async def cancel_job(self, job_id: int) -> None:
+        """Take a job out of the queue; nothing happens where it has ended already."""
         ...
 
     async def aclose(self) -> None:

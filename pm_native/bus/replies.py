@@ -121,6 +121,7 @@ def decode_details(name: str, properties: Mapping[str, Property]) -> UnitDetails
         timeout_stop_usec=limit("TimeoutStopUSec"),
         restart_usec=number("RestartUSec"),
         active_enter_usec=number("ActiveEnterTimestamp"),
+        state_change_usec=number("StateChangeTimestampMonotonic"),
         result=text("Result"),
         main_pid=number("MainPID"),
         n_restarts=number("NRestarts"),

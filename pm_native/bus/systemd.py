@@ -206,7 +206,7 @@ class SystemdManager:
         return QueuedJob(unit, int(str(path).rpartition("/")[2]), end, self.cancel_job)
 
     async def cancel_job(self, job_id: int) -> None:
-        """Take a job out of the queue, if it is still there."""
+        """See `Manager`."""
         try:
             await self._connection.call(Call("CancelJob", "u", (job_id,), changes=True))
         except BusError as error:

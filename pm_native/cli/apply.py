@@ -11,12 +11,14 @@ import click
 from pm_native.cli.options import with_format, with_json, with_scope, with_source
 from pm_native.cli.plan_options import option_words, options_of, with_plan_options
 from pm_native.cli.report import finish
+from pm_native.cli.run_options import with_run_options
 from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.cli.report import Result
+    from pm_native.cli.run_options import RunFlags
     from pm_native.plan.model import PlanOptions
     from pm_native.unit.name import Scope
 
@@ -40,14 +42,6 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
 @click.option(
     "--from", "generated", type=click.Path(path_type=Path), help="The directory of a generated set."
 )
-@click.option(
-    "--settle",
-    type=click.FloatRange(0, 600),
-    default=1.3,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long what was started is watched.",
-)
 @click.option("--atomic", is_flag=True, help="Go back to the generation before when a unit fails.")
 @click.option(
     "--keep",
@@ -57,6 +51,7 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
     metavar="N",
     help="How many generations are kept.",
 )
+@with_run_options
 @with_plan_options
 @with_scope
 @with_format
@@ -66,9 +61,9 @@ def apply(  # noqa: PLR0913 - one per option
     saved: Path | None,
     source: SourceOptions,
     generated: Path | None,
-    settle: float,
     atomic: bool,
     keep: int,
+    flags: RunFlags,
     plan_options: PlanOptions,
     scope: Scope,
     root: Path | None,
@@ -79,12 +74,10 @@ def apply(  # noqa: PLR0913 - one per option
     manager once, restarts what runs on old settings, starts what is new, and watches it. A second apply does nothing.
     Exit code 4: units failed; 3: they failed, and --atomic went back; 130: interrupted, the next apply goes on.
     """
-    from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.saved_plan import check_saved, wanted_by_plan  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import go_back, manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
-    from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
     _check_options(saved, plan_options, atomic=atomic)
     plan = wanted_by_plan(saved, source, generated, scope) if saved is not None else None
@@ -97,13 +90,13 @@ def apply(  # noqa: PLR0913 - one per option
             switch = await plan_switch(wanted.bundle, scope, root, manager, follow)
             if plan is not None:
                 check_saved(plan, switch.plan)
-            options = RunOptions(settle_sec=settle, allow_missing=source.allow_missing, keep=keep)
+            options = replace(flags.options("apply", allow_missing=source.allow_missing), keep=keep)
             result = await run_switch("apply", switch, manager, options, tuple(wanted.problems))
             if atomic and result.exit_code == ExitCode.UNITS_FAILED:
                 return await go_back(result, switch, manager, options)
             return result
 
-    with locked(layout_of(scope, root).lock(wanted.bundle.project)):
+    with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply"):
         return finish(asyncio.run(go()))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 
 from pm_native.bus.manager import JobType
-from pm_native.bus.scheduler import JobSpec, run_jobs
+from pm_native.bus.scheduler import JobSpec
 from pm_native.cli.report import Result, finish, presentation
 from pm_native.cli.style import Style
 from pm_native.cli.target import manager_words, select
 from pm_native.errors import ExitCode
+from pm_native.state.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pm_native.bus.manager import Manager
     from pm_native.bus.scheduler import JobOutcome
     from pm_native.cli.target import Selection
-    from pm_native.compile.bundle import Bundle, BundleUnit
+    from pm_native.compile.bundle import BundleUnit
     from pm_native.state.layout import Layout
 
 SETTLE_SEC = 1.0
@@ -102,59 +104,33 @@ async def run_selection(
 ) -> Report:
     """Run the jobs of a selection and watch for `settle_sec` whether what was started stays up."""
     from pm_native.apply.failures import FailureReport, journal_of  # noqa: PLC0415 - not for --help
-    from pm_native.cli.progress import LineProgress, NoProgress  # noqa: PLC0415 - not for --help
+    from pm_native.apply.settle import settle  # noqa: PLC0415 - not for --help
+    from pm_native.apply.waiting import run_watched  # noqa: PLC0415 - not for --help
+    from pm_native.cli.progress import NoProgress, text_progress  # noqa: PLC0415 - not for --help
 
-    began = time.time()
     specs = job_specs(job, selection)
     services = [spec.unit for spec in specs if spec.unit.endswith(".service")]
+    report = FailureReport(
+        manager=manager,
+        bundle=selection.bundle,
+        scope=layout.scope,
+        read_journal=journal_of(layout.scope, time.time()),
+        read_unit_file=lambda name: read_text(layout.units / name) or "",
+    )
     if job is not JobType.STOP:
         # A person asks: what failed before, and how often it was started, counts no more.
         await asyncio.gather(*(manager.reset_failed(name) for name in services))
-    progress = NoProgress() if presentation().as_json else LineProgress(len(specs))
-    outcomes = await run_jobs(manager, specs, on_event=progress.job)
-    failed = {item.spec.unit: item for item in outcomes if not item.is_success}
-    died: dict[str, str] = {}
-    if job is not JobType.STOP:
+    progress = NoProgress() if presentation().as_json else text_progress(len(specs))
+    with closing(progress):
+        outcomes = await run_watched(manager, specs, progress)
+        failed = {item.spec.unit: item for item in outcomes if not item.is_success}
+        for unit, outcome in failed.items():
+            await report.add(unit, job=outcome)
         watched = [name for name in services if name not in failed]
-        if watched and settle_sec:
+        if job is not JobType.STOP and watched and settle_sec:
             progress.settling(settle_sec)
-            await asyncio.sleep(settle_sec)
-        died = await unsettled(manager, watched, settle_sec)
-    if not failed and not died:
-        return Report(outcomes=outcomes)
-    found = FailureReport(
-        manager=manager,
-        bundle=with_unit_texts(selection.bundle, layout, {*failed, *died}),
-        scope=layout.scope,
-        read_journal=journal_of(layout.scope, began),
-    )
-    for unit, outcome in failed.items():
-        await found.add(unit, job=outcome)
-    for unit, words in died.items():
-        await found.add(unit, words=words)
-    return Report(outcomes=outcomes, failures=found.failures)
-
-
-async def unsettled(manager: Manager, names: Sequence[str], settle_sec: float) -> dict[str, str]:
-    """What became of those units that did not stay up, in words."""
-    from pm_native.apply.failures import why_down  # noqa: PLC0415 - not for --help
-
-    states = await manager.states(names)
-    return {name: words for name, state in states.items() if (words := why_down(state, settle_sec))}
-
-
-def with_unit_texts(bundle: Bundle, layout: Layout, units: set[str]) -> Bundle:
-    """The bundle with the texts of the unit files of `units`, which records do not hold."""
-    from pm_native.state.files import read_text  # noqa: PLC0415 - for failures only
-
-    files = {unit.file for unit in bundle.units if unit.name in units}
-    return replace(
-        bundle,
-        files=tuple(
-            replace(item, text=read_text(layout.units / item.name) or "") if item.name in files else item
-            for item in bundle.files
-        ),
-    )
+            await settle(manager, watched, settle_sec, lambda name, words: report.add(name, words=words))
+    return Report(outcomes=outcomes, failures=report.failures)
 
 
 def result_of(

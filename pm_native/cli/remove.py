@@ -8,12 +8,14 @@ import click
 
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import finish
+from pm_native.cli.run_options import with_run_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pm_native.cli.report import Result
+    from pm_native.cli.run_options import RunFlags
     from pm_native.unit.name import Scope
 
 
@@ -31,22 +33,21 @@ The same by hand: systemctl disable --now shop.target && rm /etc/systemd/system/
 @click.option(
     "--force", is_flag=True, help="Take away what is protected, and what was edited by hand (it is saved)."
 )
+@with_run_options
 @with_scope
 @with_json
-def remove(*, project: str, force: bool, scope: Scope, root: Path | None) -> int:
+def remove(*, project: str, force: bool, flags: RunFlags, scope: Scope, root: Path | None) -> int:
     """Stop a project and take its units away.
 
     Removes what apply wrote: units, links, environment files, records. Your config and your logs stay, and so do
     processes with `protect = true`.
     """
-    from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_removal  # noqa: PLC0415 - not for --help
     from pm_native.errors import UsageError  # noqa: PLC0415 - not for --help
     from pm_native.model.names import NAME_RULE, is_name  # noqa: PLC0415 - not for --help
     from pm_native.plan.model import PlanOptions  # noqa: PLC0415 - not for --help
-    from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
     if not is_name(project):
         raise UsageError(f"not a project's name: {project!r}", hint=NAME_RULE)
@@ -54,7 +55,7 @@ def remove(*, project: str, force: bool, scope: Scope, root: Path | None) -> int
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             switch = await plan_removal(project, scope, root, manager, PlanOptions(force=force))
-            return await run_switch("remove", switch, manager, RunOptions(command="remove"))
+            return await run_switch("remove", switch, manager, flags.options("remove"))
 
-    with locked(layout_of(scope, root).lock(project)):
+    with flags.lock(layout_of(scope, root), project, "remove"):
         return finish(asyncio.run(go()))

@@ -8,12 +8,14 @@ import click
 
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import finish
+from pm_native.cli.run_options import with_run_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pm_native.cli.report import Result
+    from pm_native.cli.run_options import RunFlags
     from pm_native.unit.name import Scope
 
 
@@ -29,30 +31,21 @@ The same without pm-native: put the old files back, systemctl daemon-reload, and
 )
 @click.argument("number", type=click.IntRange(1), required=False)
 @click.option("--project", help="Which project, where several are installed.")
-@click.option(
-    "--settle",
-    type=click.FloatRange(0, 600),
-    default=1.3,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long what was started is watched.",
-)
+@with_run_options
 @with_scope
 @with_json
 def rollback(
-    *, number: int | None, project: str | None, settle: float, scope: Scope, root: Path | None
+    *, number: int | None, project: str | None, flags: RunFlags, scope: Scope, root: Path | None
 ) -> int:
     """Go back to a generation that was applied before.
 
     The files are those that were kept, and the way there is planned from what is now: only what differs is touched. It
     makes a new generation, so that a rollback can be rolled back.
     """
-    from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import installed_project, manager_of, plan_switch  # noqa: PLC0415 - not for --help
     from pm_native.state.generations import Generations  # noqa: PLC0415 - not for --help
-    from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
     layout = layout_of(scope, root)
     store, installed = installed_project(layout, project)
@@ -63,8 +56,8 @@ def rollback(
         bundle = generations.bundle(target)
         async with manager_of(scope, root) as manager:
             switch = await plan_switch(bundle, scope, root, manager)
-            options = RunOptions(settle_sec=settle, allow_missing=True, command=f"rollback to {target}")
+            options = flags.options(f"rollback to {target}")
             return await run_switch("rollback", switch, manager, options)
 
-    with locked(layout.lock(installed.bundle.project)):
+    with flags.lock(layout, installed.bundle.project, "rollback"):
         return finish(asyncio.run(go()))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from pm_native.apply.failures import DETAILED, failure_lines
 from pm_native.apply.run import Runner
 from pm_native.bus.scheduler import JobStage
 from pm_native.cli.plan_text import plan_data, plan_lines, summary
-from pm_native.cli.progress import LineProgress, NoProgress
+from pm_native.cli.progress import progress_for, wait_data
 from pm_native.cli.report import Messages, Result, presentation, print_diagnostics
 from pm_native.cli.style import Style
 from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pm_native.apply.failures import UnitFailure
     from pm_native.apply.run import Outcome, RunOptions
@@ -47,14 +47,15 @@ async def run_switch(
         for line in plan_lines(plan, messages.style):
             messages.show(line)
     jobs = sum(step.action.is_job for step in plan.steps) if manager else 0
-    with _interruptible(messages) as stop:
+    progress = progress_for(jobs)
+    with _interruptible(progress.stopping) as stop, closing(progress):
         runner = Runner(
             plan,
             layout=switch.layout,
             store=switch.store,
             installed=switch.installed,
             manager=manager,
-            progress=NoProgress() if shown.as_json else LineProgress(jobs),
+            progress=progress,
             options=replace(options, stop=stop),
         )
         outcome = await runner.run()
@@ -68,6 +69,9 @@ async def run_switch(
             "interrupted": outcome.is_interrupted,
             "queued": outcome.units(JobStage.LEFT),
             "not_sent": outcome.units(JobStage.UNSENT),
+            "timed_out": outcome.is_late,
+            "canceled": outcome.canceled,
+            "waiting": [wait_data(wait) for wait in outcome.waits],
         },
         exit_code=_exit_code(outcome),
         diagnostics=diagnostics if shown.as_json else (),
@@ -76,7 +80,7 @@ async def run_switch(
 
 
 @contextmanager
-def _interruptible(messages: Messages) -> Iterator[asyncio.Event]:
+def _interruptible(tell: Callable[[], None]) -> Iterator[asyncio.Event]:
     """An event that the first Ctrl-C sets; the second ends the run as it ends any program."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -84,7 +88,7 @@ def _interruptible(messages: Messages) -> Iterator[asyncio.Event]:
     def interrupted() -> None:
         stop.set()
         loop.remove_signal_handler(signal.SIGINT)
-        messages.say("stopping: nothing more is asked of systemd (again to stop at once)")
+        tell()
 
     loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
@@ -96,7 +100,7 @@ def _interruptible(messages: Messages) -> Iterator[asyncio.Event]:
 def _exit_code(outcome: Outcome) -> ExitCode:
     if outcome.is_interrupted:
         return ExitCode.INTERRUPTED
-    return ExitCode.UNITS_FAILED if outcome.failures else ExitCode.OK
+    return ExitCode.UNITS_FAILED if outcome.failures or outcome.is_late else ExitCode.OK
 
 
 def _text(switch: Switch, outcome: Outcome) -> str:
@@ -115,7 +119,10 @@ def _text(switch: Switch, outcome: Outcome) -> str:
         count = len(outcome.failures)
         lines.append(style(f"{plan.project}: {count} unit{'s' if count != 1 else ''} failed", "bold", "red"))
     if outcome.is_interrupted:
-        lines.append(style(f"{plan.project}: {_interrupted_words(outcome)}", "bold", "yellow"))
+        lines.append(style(f"{plan.project}: {_cut_short(outcome, 'interrupted')}", "bold", "yellow"))
+    elif outcome.is_late:
+        lines += [f"  {wait}" for wait in outcome.waits[:DETAILED]]
+        lines.append(style(f"{plan.project}: {_cut_short(outcome, 'out of time')}", "bold", "red"))
     elif not outcome.failures:
         count = outcome.done
         lines.append(
@@ -124,9 +131,12 @@ def _text(switch: Switch, outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _interrupted_words(outcome: Outcome) -> str:
-    queued, unsent = outcome.units(JobStage.LEFT), outcome.units(JobStage.UNSENT)
-    parts = ["interrupted"]
+def _cut_short(outcome: Outcome, why: str) -> str:
+    queued = [unit for unit in outcome.units(JobStage.LEFT) if unit not in outcome.canceled]
+    unsent = outcome.units(JobStage.UNSENT)
+    parts = [why]
+    if outcome.canceled:
+        parts.append(f"{len(outcome.canceled)} taken back ({_some(outcome.canceled)})")
     if queued:
         parts.append(f"{len(queued)} queued in systemd go on ({_some(queued)})")
     if unsent:
@@ -151,7 +161,7 @@ def _failure_data(failure: UnitFailure) -> dict[str, object]:
 
 
 def _hints(command: str, switch: Switch, outcome: Outcome, *, is_offline: bool) -> tuple[str, ...]:
-    if outcome.is_interrupted:
+    if outcome.is_interrupted or outcome.is_late:
         return (f"the next {command} goes on from here",)
     if command == "remove" or outcome.failures or switch.plan.is_empty:
         return ()

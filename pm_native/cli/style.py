@@ -17,6 +17,11 @@ def has_colour(stream: TextIO) -> bool:
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
+    return is_terminal(stream)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a line that was written to `stream` can be drawn anew."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pm_native.plan.model import PlanOptions, Snapshot
 
 RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
+_ABOUT_TO_START = frozenset({"start", "restart"})
 _LEFT_OUT = "the last apply did not get to it"
 
 
@@ -151,6 +152,10 @@ class Verdicts:
             return Step(Action.START, unit.name, _LEFT_OUT)
         if not self.old_units[unit.name].start:
             return Step(Action.START, unit.name, "it starts with the project now")
+        if state is not None and state.job_type in _ABOUT_TO_START:
+            what = f"has a {state.job_type} job in systemd's queue: left to it"
+            self._tell(unit.name, what, f"systemctl {self.option}list-jobs")
+            return None
         if self.options.reconcile:
             return Step(Action.START, unit.name, "was stopped by hand")
         what = f"was stopped by hand: left stopped{f' ({reason})' if reason else ''}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pm_native.apply.run import Outcome
+    from pm_native.apply.waiting import Wait
     from pm_native.bus.manager import UnitDetails
     from pm_native.bus.scheduler import JobEvent
     from pm_native.compile.bundle import Bundle, BundleFile, Installed, LogDirectory
@@ -103,6 +104,9 @@ class Told:
             self.lines.append(f"{event.outcome.stage} {event.spec.type} {event.spec.unit}")
             if self.lines[-1] == self._stop_after:
                 self.stop.set()
+
+    def waiting(self, waits: Sequence[Wait]) -> None:
+        self.lines += [f"waiting for {wait}" for wait in waits]
 
     def settling(self, seconds: float) -> None:
         self.lines.append(f"settling {seconds:g} s")

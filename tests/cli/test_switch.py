@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+from datetime import datetime
 
 import pytest
 
 from pm_native.bus.fake import Behaviour
 from pm_native.bus.manager import BusLostError
+from pm_native.state.lock import locked
 from tests.apply.hosts import DiskManager
 from tests.cli.switch_host import CONFIG, SwitchHost
 
@@ -246,8 +249,20 @@ def test_envelope_of_an_apply(host: SwitchHost) -> None:
     host.manager.behaviours = {"shop-web.service": Behaviour.FAILS}
     host.config(CONFIG.replace("sleep 1000", "sleep 1001"))
     said = host(f"{APPLY} --json")
-    envelope = json.loads(said.out)
+    *events, envelope = map(json.loads, said.out.splitlines())
     assert said.err == ""
+    for event in events:
+        datetime.fromisoformat(event.pop("time"))
+        assert event.pop("version") == 1
+    job = {"unit": "shop-web.service", "job": "restart"}
+    assert events[-1].pop("seconds") >= 0
+    assert events == [
+        {"event": "begin", "jobs": 1},
+        {"event": "step", "action": "write", "subject": "shop-web.service"},
+        {"event": "step", "action": "reload-manager", "subject": "systemd"},
+        {"event": "job-queued", **job},
+        {"event": "job-ended", **job, "stage": "ended", "result": "failed"},
+    ]
     assert [step["action"] for step in envelope["data"].pop("steps")] == [
         "write",
         "reload-manager",
@@ -277,6 +292,9 @@ def test_envelope_of_an_apply(host: SwitchHost) -> None:
             "interrupted": False,
             "queued": [],
             "not_sent": [],
+            "timed_out": False,
+            "canceled": [],
+            "waiting": [],
         },
         "diagnostics": [],
         "error": None,
@@ -294,20 +312,27 @@ def test_lost_bus_is_told_with_a_way_out(host: SwitchHost) -> None:
     assert host(APPLY).code == 0
 
 
+def press_ctrl_c_after(monkeypatch: pytest.MonkeyPatch, name: str, times: int = 1) -> None:
+    """Press Ctrl-C when a job of this unit was queued."""
+    submit = DiskManager.submit
+
+    async def press(self: DiskManager, job: JobType, unit: str, mode: JobMode) -> Handle:
+        handle = await submit(self, job, unit, mode)
+        for _ in range(times if unit == name else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0)
+        return handle
+
+    monkeypatch.setattr(DiskManager, "submit", press)
+
+
 def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
     host: SwitchHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.config(CONFIG.replace("instances = 2", "instances = 40"))
     host.manager.behaviours = {f"shop-api@{number}.service": Behaviour.HANGS for number in range(1, 41)}
     submit = DiskManager.submit
-
-    async def press(self: DiskManager, job: JobType, unit: str, mode: JobMode) -> Handle:
-        handle = await submit(self, job, unit, mode)
-        if unit == "shop-api@31.service":
-            os.kill(os.getpid(), signal.SIGINT)
-        return handle
-
-    monkeypatch.setattr(DiskManager, "submit", press)
+    press_ctrl_c_after(monkeypatch, "shop-api@31.service")
     said = host(APPLY)
     assert said.code == 130
     some = [
@@ -330,3 +355,61 @@ def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
         "start shop.target",
     ]
     assert host(PLAN).out == "shop: nothing to do, 6 files unchanged\n"
+
+
+def hanging(host: SwitchHost) -> None:
+    """Make both instances of the pool never get ready."""
+    host.manager.behaviours = {f"shop-api@{number}.service": Behaviour.HANGS for number in (1, 2)}
+
+
+def test_time_that_is_over_says_what_was_waited_for_and_leaves_it_to_systemd(host: SwitchHost) -> None:
+    hanging(host)
+    said = host(f"{APPLY} --timeout 0.05")
+    assert said.code == 4
+    assert said.out == (
+        "  shop-api@1.service start, 0 s of 90 s\n"
+        "  shop-api@2.service start, 0 s of 90 s\n"
+        "shop: out of time, 2 queued in systemd go on (shop-api@1.service, shop-api@2.service)\n"
+    )
+    assert said.err.endswith("\nthe next apply goes on from here\n")
+    assert host.manager.queued == ["shop-api@1.service", "shop-api@2.service"]
+    assert host(PLAN).out == "shop: nothing to do, 6 files unchanged\n"
+    assert host("history --user").out.split()[3:5] == ["timed", "out"]
+
+
+def test_atomic_apply_whose_time_is_over_goes_back(host: SwitchHost) -> None:
+    host(APPLY)
+    host.manager.behaviours = {"shop-web.service": Behaviour.HANGS}
+    host.config(CONFIG.replace("sleep 1000", "sleep 1001"))
+    said = host(f"{APPLY} --timeout 0.05 --atomic --json")
+    assert json.loads(said.out.splitlines()[-1])["data"]["failed"]["timed_out"]
+    assert "sleep 1000" in (host.units / "shop-web.service").read_text()
+
+
+@pytest.mark.parametrize("how", ["--timeout 0.05", ""])
+def test_what_is_queued_is_taken_back_where_that_is_asked_for(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    hanging(host)
+    if not how:
+        press_ctrl_c_after(monkeypatch, "shop-api@2.service")
+    said = host(f"{APPLY} --cancel-on-interrupt {how}")
+    names = "shop-api@1.service, shop-api@2.service"
+    why = "out of time" if how else "interrupted"
+    assert said.out.splitlines()[-1] == f"shop: {why}, 2 taken back ({names})"
+    assert [call for call in host.manager.calls if call.startswith("cancel")] == ["cancel 3", "cancel 2"]
+    assert host.manager.queued == []
+    host.manager.behaviours = {}
+    for unit in host.manager.units.values():
+        unit.behaviour, unit.active_state = Behaviour.RUNS, "inactive"
+    host(APPLY)
+    assert host.manager.calls[:2] == ["start shop-api@1.service", "start shop-api@2.service"]
+
+
+def test_run_waits_for_the_lock_no_longer_than_it_is_told(host: SwitchHost) -> None:
+    with locked(host.home / "run/pm-native-user-shop.lock", "rollback"):
+        said = host(f"{APPLY} --wait --timeout 0.05")
+    holder = f"pm-native rollback (pid {os.getpid()}) is changing this project"
+    assert said.code == 75
+    assert said.err.splitlines()[0] == f"{holder}: waiting for its end"
+    assert host.manager.calls == []

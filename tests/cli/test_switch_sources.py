@@ -57,7 +57,7 @@ def test_run_beside_another_is_refused(host: SwitchHost) -> None:
         said = host(APPLY)
     assert (said.code, said.err) == (
         75,
-        f"error: pm-native (pid {os.getpid()}) is changing this project\n  hint: try again when it is done\n",
+        f"error: pm-native (pid {os.getpid()}) is changing this project\n  hint: try again when it is done, or give --wait\n",
     )
 
 

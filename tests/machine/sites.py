@@ -56,7 +56,8 @@ class Site:
 
     def applied(self, *words: str, code: int = 0) -> Applied:
         """Apply the config of the folder, and give what the envelope says."""
-        data = json.loads(self.apply("--json", *words, code=code).stdout)["data"]
+        # The events of the run, a line each, and then the envelope.
+        data = json.loads(self.apply("--json", *words, code=code).stdout.splitlines()[-1])["data"]
         return Applied(
             steps=[f"{step['action']} {step['subject']}" for step in data["steps"]],
             drift=[f"{item['subject']} {item['what']}" for item in data["drift"]],

@@ -178,7 +178,7 @@ def test_tree_shows_the_children_of_a_program(project: Project) -> None:
 def test_failure_is_told_with_its_last_words_and_shows_in_status(project: Project) -> None:
     said = project("start", "--settle", "0.5", "bad", check=False)
     assert said.returncode == 4
-    assert said.stdout.startswith("daily-bad.service: it ended within 0.5 s of its start\n  exit status 3\n")
+    assert said.stdout.startswith("daily-bad.service: it ended within 0.4 s of its start\n  exit status 3\n")
     assert "made by pm-native.toml:" in said.stdout
     assert "| last words" in said.stdout
     assert said.stdout.endswith("daily: 1 unit failed\n")

@@ -82,8 +82,8 @@ def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
         _, err = run.communicate(timeout=20)
     assert (run.returncode, "error" in err) == (0, False)
     holder, _, rest = said.partition(") is changing this project")
-    assert holder.startswith("error: pm-native (pid ")
-    assert rest == "\n  hint: try again when it is done\n"
+    assert holder.startswith("error: pm-native apply (pid ")
+    assert rest == "\n  hint: try again when it is done, or give --wait\n"
     assert site.applied().steps == []
 
 

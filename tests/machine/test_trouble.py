@@ -121,7 +121,7 @@ def test_value_that_systemd_would_ignore_is_refused_at_its_config_line(site: Sit
         '[process.web]\ncommand = "/bin/sleep infinity"\n[process.web.systemd.Service]\nLimitCORE = "lots"\n'
         '[process.ok]\ncommand = "/bin/sleep infinity"\n'
     )
-    envelope = json.loads(site.apply("--json", code=78).stdout)
+    envelope = json.loads(site.apply("--json", code=78).stdout.splitlines()[-1])
     (item,) = envelope["diagnostics"]
     assert (item["file"], item["line"], item["code"]) == ("pm-native.toml", 3, "systemd-verify")
     assert item["message"].startswith(f"{site.name}-web.service, line ")

@@ -78,8 +78,8 @@ def pool(count: int, text: str | None = None, **fields: object) -> Bundle:
     )
 
 
-def state(name: str, how: tuple[str, str] = ACTIVE, load: str = "loaded") -> UnitState:
-    return UnitState(name=name, load_state=load, active_state=how[0], sub_state=how[1])
+def state(name: str, how: tuple[str, str] = ACTIVE, load: str = "loaded", job: str = "") -> UnitState:
+    return UnitState(name=name, load_state=load, active_state=how[0], sub_state=how[1], job_type=job)
 
 
 def after_apply(bundle: Bundle, **how: tuple[str, str]) -> Snapshot:

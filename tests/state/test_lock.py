@@ -19,7 +19,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from pm_native.state.lock import locked
-with locked(Path(sys.argv[1])):
+with locked(Path(sys.argv[1]), "apply"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -33,8 +33,11 @@ def test_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LockedError) as caught, locked(path):
             raise AssertionError("held twice")
-        assert caught.value.message == f"pm-native (pid {holder.pid}) is changing this project"
-        assert (caught.value.hint, caught.value.exit_code) == ("try again when it is done", ExitCode.LOCKED)
+        assert caught.value.message == f"pm-native apply (pid {holder.pid}) is changing this project"
+        assert (caught.value.hint, caught.value.exit_code) == (
+            "try again when it is done, or give --wait",
+            ExitCode.LOCKED,
+        )
         holder.kill()
     with locked(path):  # the lock of the dead is free, whatever its file says
         assert path.read_text() == f"pm-native (pid {os.getpid()})"
