@@ -50,7 +50,7 @@ _MEANINGS = {
     " damaged",
     ExitCode.CHANGES: "`plan`: there are changes",
     ExitCode.ROLLED_BACK: "units failed, and `apply --atomic` went back to what was there before",
-    ExitCode.UNITS_FAILED: "the switch was made, and units failed",
+    ExitCode.UNITS_FAILED: "the switch was made, and units failed, or `--timeout` was over",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.UNAVAILABLE: "something is missing on this host: systemd, its bus, a program, a generated set",
     ExitCode.LOCKED: "another run is changing this project: try again",
