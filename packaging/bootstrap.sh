@@ -24,7 +24,7 @@ find_python() {
 missing_for_machine() {
     for pair in \
         systemctl:systemd systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux \
-        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs; do
+        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs openssl:openssl; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring

@@ -96,6 +96,7 @@ def compile_options(options: SourceOptions, scope: Scope, root: Path | None) -> 
         systemd_version=systemd_version(options.systemd_version),
         host=Host(root.absolute() if root is not None else Path("/")),
         caller_path=os.environ.get("PATH", ""),
+        runtime=os.fspath(Path(__file__).resolve().parent.parent / "runtime"),
         allow_missing=options.allow_missing,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
-from pm_native.compile.listen import port_variable
+from pm_native.compile.listen import NODE_VARIABLE, is_node, node_variables, port_variable
 from pm_native.compile.names import prefix
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
 from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
@@ -48,6 +48,9 @@ def environment_settings(
         )
     if has_one_port(process):
         yield Setting(ENVIRONMENT, (f"PORT={port_variable(process)}",), origin=process.origin("listen"))
+    for name, value in node_variables(process, options).items():
+        why = "the program of Node takes the shared socket, unchanged"
+        yield Setting(ENVIRONMENT, (f"{name}={value}",), origin=process.origin("listen.share"), why=why)
     if extra_path:
         value = f"PATH={extra_path}:{search_path(process, options)}"
         yield Setting(
@@ -94,6 +97,8 @@ def computed_names(process: Process, extra_path: str) -> set[str]:
         names.add(INSTANCE_VARIABLE)
     if has_one_port(process):
         names.add("PORT")
+    if process.listen.share and is_node(process):
+        names |= {"NODE_OPTIONS", NODE_VARIABLE}
     if extra_path:
         names.add("PATH")
     return names

@@ -14,6 +14,7 @@ OLDEST_SYSTEMD = 249
 class CompileOptions:
     """`caller_path` is the PATH of whoever runs the compiler, the second place where programs are looked for.
 
+    `runtime` is the folder of pm_native/runtime, as the units name it: what programs are started with is there.
     With `allow_missing`, programs, users and folders that this host lacks are warnings: for a build host.
     """
 
@@ -21,4 +22,5 @@ class CompileOptions:
     systemd_version: int = 252
     host: Host = field(default_factory=Host)
     caller_path: str = ""
+    runtime: str = "/usr/lib/python3/dist-packages/pm_native/runtime"
     allow_missing: bool = False

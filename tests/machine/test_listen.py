@@ -46,6 +46,11 @@ for _ in range(int(sys.argv[2])):
         found.add(type(error).__name__)
 print(*sorted(found), sep="\n")
 """
+FETCH = """
+import sys, urllib.request
+for _ in range(20):
+    print(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/", timeout=5).read().decode())
+"""
 
 
 @pytest.fixture
@@ -139,3 +144,30 @@ def test_unix_socket_with_its_owner(site: Site) -> None:
     assert site.machine.run(["stat", "-c", "%A %U %G", path]).stdout == "srw-rw---- www-data games\n"
     site.pm_native("stop")
     assert site.machine.run(["test", "-e", path], check=False).returncode == 1
+
+
+NODE = """
+const http = require("node:http");
+http.createServer((request, response) => {
+  response.end(`${process.env.PM_NATIVE_INSTANCE} ${process.env.NODE_OPTIONS}`);
+}).listen(process.env.PORT);
+"""
+
+
+def test_unmodified_program_of_node(site: Site) -> None:
+    site.write("server.cjs", NODE)
+    site.machine.run(["useradd", "--system", site.name])
+    site.config(
+        f'[process.api]\ncommand = "node server.cjs"\ninstances = 3\nuser = "{site.name}"\n'
+        "listen = { port = 3402, share = true }\n"
+    )
+    site.apply()
+    seen: set[str] = set()
+    while len(seen) < 3:
+        seen.update(site.machine.run(["python3", "-c", FETCH, "3402"]).stdout.splitlines())
+    assert seen == {f"{number} undefined" for number in (1, 2, 3)}
+    began = site.runs()
+    site.machine.systemctl("restart", f"{site.name}-api@2.service")
+    assert [name for name, run in site.runs().items() if began[name] != run] == [
+        f"{site.name}-api@2.service"
+    ]
