@@ -11,7 +11,16 @@ from pm_native.compile.bundle import FileKind
 from pm_native.errors import AccessError
 from pm_native.plan.make import link_name
 from pm_native.plan.model import Action
-from pm_native.state.files import link_atomic, remove, remove_empty, sweep_scratch, write_atomic
+from pm_native.state.files import (
+    PRIVATE,
+    link_atomic,
+    make_folder,
+    remove,
+    remove_empty,
+    sweep_scratch,
+    write_atomic,
+)
+from pm_native.state.trust import Trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +44,12 @@ class Disk:
 
     def check_access(self) -> None:
         """AccessError where a step could not be done, before any is: nothing is stopped for nothing."""
-        folders = {self._path(step).parent for step in self.plan.of(*_ON_DISK)}
-        for folder in sorted(folders):
+        folders = {self._path(step).parent: step.action for step in self.plan.of(*_ON_DISK)}
+        trust = Trust.of_caller(os.environ, os.geteuid())
+        for folder, action in sorted(folders.items()):
             existing = next(path for path in (folder, *folder.parents) if path.exists())
+            if action is not Action.MAKE_DIRECTORY:  # whose folders logs are in, the config says
+                trust.check(existing)
             if not os.access(existing, os.W_OK | os.X_OK):
                 why = "read-only file system" if _is_read_only(existing) else "permission denied"
                 hint = "use sudo for the system manager, or --user for your own"
@@ -79,14 +91,14 @@ class Disk:
         match step.action:
             case Action.MAKE_DIRECTORY:
                 # Root's own: who can write there can put a link in place of a log that systemd opens as root.
-                path.mkdir(parents=True, exist_ok=True)
+                make_folder(path)
             case Action.WRITE:
                 item = self._files[step.subject]
                 secret = step.kind is FileKind.ENVIRONMENT
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if secret else 0o755)
+                make_folder(path.parent, PRIVATE if secret else 0o755)
                 write_atomic(path, item.text.encode(), item.mode)
             case Action.LINK:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 link_atomic(path, str(self._installed_path(path.name)))
             case _:
                 remove(path)

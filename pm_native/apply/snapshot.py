@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from hashlib import sha256
 
@@ -26,6 +27,8 @@ _VENDOR_DIRECTORIES = {
     "system": ("usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
     "user": ("etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"),
 }
+# Where units are made at run time, which one of ours would hide as well: by hand, by generators, of init scripts.
+_RUNTIME_DIRECTORIES = ("{}", "generator", "generator.late")
 _PROJECT = re.compile(rf"# {MADE_BY}: project=(\S+) ")
 _WORKING_DIRECTORY = "\nWorkingDirectory=/"
 _OTHER_ROOTS = ("\nRootDirectory=", "\nRootImage=")
@@ -46,10 +49,13 @@ async def take_snapshot(
     files = {name: item for name, item in files.items() if name not in masked}
     texts: dict[str, str] = {}
     unreadable: set[str] = set()
+    exposed: set[str] = set()
     for name, item in files.items():
         try:
             if (text := _text(layout, project, item)) is not None:
                 texts[name] = text
+                if item.kind is FileKind.ENVIRONMENT and _is_exposed(layout.environment(project) / name):
+                    exposed.add(name)
         except PermissionError:
             if item.kind is not FileKind.ENVIRONMENT:
                 raise
@@ -73,6 +79,7 @@ async def take_snapshot(
         foreign=dict(_foreign(layout, project, files.values(), texts, installed)),
         masked=frozenset(masked),
         unreadable=frozenset(unreadable),
+        exposed=frozenset(exposed),
         drop_ins=drop_ins.items,
         missing=dict(_missing(layout, wanted)),
         outdated=tuple(outdated),
@@ -147,6 +154,12 @@ def _text(layout: Layout, project: str, item: BundleFile) -> str | None:
     return read_text(path)
 
 
+def _is_exposed(path: Path) -> bool:
+    """Whether others than its owner may read or write the file, or its owner is not who writes these files."""
+    status = path.stat(follow_symlinks=False)
+    return bool(status.st_mode & 0o077) or status.st_uid != os.geteuid()
+
+
 def _is_mask(path: Path) -> bool:
     """Whether the administrator masked the unit (systemd.unit(5)): a decision, kept as it is."""
     return path.is_symlink() and str(path.readlink()) == "/dev/null"
@@ -175,16 +188,19 @@ def _foreign(
 ) -> Iterator[tuple[str, Foreign]]:
     """Files in the way that are not ours, by manifest and header."""
     owned = {item.name for item in installed.bundle.files} if installed else set()
-    vendor = [layout.root / directory for directory in _VENDOR_DIRECTORIES[layout.scope.value]]
+    scope = layout.scope.value
+    hidden = {layout.root / directory: "of a package" for directory in _VENDOR_DIRECTORIES[scope]}
+    runtime = [layout.runtime / "systemd" / name.format(scope) for name in _RUNTIME_DIRECTORIES]
+    hidden |= dict.fromkeys(runtime, "made at run time")
     for item in files:
         if item.kind is FileKind.ENVIRONMENT:
             continue  # in a directory of the project's own
         path = file_path(layout, project, item.kind, item.name)
         is_ours = item.name not in texts or is_pristine(texts[item.name], project)
         if item.name not in owned:
-            places = (directory / item.name for directory in vendor)
-            if (hidden := next((place for place in places if place.exists()), None)) is not None:
-                yield item.name, Foreign(path=str(hidden), why="of a package: ours would hide it")
+            places = ((directory / item.name, whose) for directory, whose in hidden.items())
+            if found := next(((place, whose) for place, whose in places if place.exists()), None):
+                yield item.name, Foreign(path=str(found[0]), why=f"{found[1]}: ours would hide it")
                 continue
         if not is_ours:
             yield item.name, _in_the_way(path, texts[item.name], project, is_owned=item.name in owned)

@@ -137,14 +137,16 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str 
 
 
 def full_text(item: Diagnostic, style: Style) -> str:
-    """A diagnostic with its line of the source, a caret under the place, and the way out."""
+    """A diagnostic with its line of the source (no secret in it), a caret under the place, and the way out."""
+    from pm_native.cli.mask import masked  # noqa: PLC0415 - where something is wrong only
+
     colour = _COLOURS[item.severity]
     span = item.span
     place = style(f"{span}:", "bold")
     lines = [
         f"{place} {style(f'{item.severity}:', 'bold', colour)} {item.message} {style(f'[{item.code}]', 'dim')}"
     ]
-    source = span.source.line(span.line) if span.line and not span.source.is_secret else ""
+    source = masked(span.source.line(span.line)) if span.line and not span.source.is_secret else ""
     if source.strip():
         # Tabs keep the caret in place when they are kept in the padding.
         start = max(0, span.column - 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from pm_native.cli.plan_text import plan_data
-from pm_native.cli.switch import Wanted
+from pm_native.cli.switch import Wanted, caller_trust
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json
 from pm_native.errors import AccessError, Diagnostics, StaleError, StateError, UnavailableError, UsageError
 
@@ -58,11 +58,14 @@ def save_plan(plan: Plan, bundle: Bundle, path: Path) -> None:
 
 
 def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, scope: Scope) -> SavedPlan:
-    """The saved plan at `path`; it says what to apply, so that nothing else may."""
+    """The saved plan at `path`; it says what to apply, so that nothing else may.
+
+    AccessError where root would act on what others can write.
+    """
     if source.file is not None or generated is not None:
         raise UsageError("a saved plan says what to apply", hint="leave --file and --from out")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(caller_trust().read(path))
         version, shown = data["format"], data["plan"]
         texts = {str(name): str(text) for name, text in data["texts"].items()}
     except FileNotFoundError:

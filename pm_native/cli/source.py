@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pm_native.cli.report import Messages
     from pm_native.errors import Diagnostics
     from pm_native.model.project import Project
+    from pm_native.state.trust import Trust
     from pm_native.unit.name import Scope
 
 NATIVE = "native"
@@ -63,9 +64,13 @@ def _found_in(folder: Path, found: list[tuple[Path, str]], messages: Messages) -
     return path, kind
 
 
-def load_source(options: SourceOptions, messages: Messages, problems: Diagnostics) -> Project:
-    """The project that the options name; ConfigError where it cannot be read."""
+def load_source(
+    options: SourceOptions, messages: Messages, problems: Diagnostics, trust: Trust | None = None
+) -> Project:
+    """The project that the options name; ConfigError where it cannot be read, AccessError where it is not trusted."""
     path, kind = find_source(options, messages)
+    if trust is not None:
+        trust.check(path)  # before it is read: a config may be a program
     if kind == NATIVE:
         project = load_project(path, str(path), problems)
     else:

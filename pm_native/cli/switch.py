@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from pm_native.errors import Diagnostics, ExitCode, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
 from pm_native.plan.model import PlanOptions
 from pm_native.state.generations import Generations
-from pm_native.state.output import read_set
+from pm_native.state.output import check_sources, read_set
 from pm_native.state.store import Store, known_projects
+from pm_native.state.trust import Trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +44,11 @@ class Wanted:
 
 
 def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, root: Path | None) -> Wanted:
-    """The bundle of `-f FILE`, compiled now; else the generated set, unless its source has changed since."""
+    """The bundle of `-f FILE`, compiled now; else the generated set, unless its source has changed since.
+
+    AccessError where root would act on what others can write.
+    """
+    trust = caller_trust()
     layout_of(scope, root)  # a root that is not there is told first: all programs would be missing below it
     problems = Diagnostics(strict=source.strict)
     if source.file is not None:
@@ -50,10 +56,12 @@ def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, r
             raise UsageError(
                 "--from and --file exclude each other", hint="a set is generated, or compiled now"
             )
-        project = load_source(source, Messages(), problems)
+        project = load_source(source, Messages(), problems, trust)
         bundle = compile_project(project, compile_options(source, scope, root), problems)
+        # What was compiled is what the files hold that were looked at; they may have been read through names before.
+        check_sources(bundle, trust, "while it was read", "run the command again")
         return Wanted(bundle=bundle, problems=problems)
-    bundle = read_set(generated or Path(DEFAULT_OUTPUT))
+    bundle = read_set(generated or Path(DEFAULT_OUTPUT), trust)
     if bundle.scope is not scope:
         option = "--user" if bundle.scope == "user" else "--system"
         raise UsageError(
@@ -61,6 +69,11 @@ def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, r
             hint=f"give {option}, or generate it again",
         )
     return Wanted(bundle=bundle, problems=problems)
+
+
+def caller_trust() -> Trust:
+    """Whose files the caller acts on."""
+    return Trust.of_caller(os.environ, os.geteuid())
 
 
 @asynccontextmanager

@@ -121,6 +121,8 @@ class _Planner:
                 )
             elif text is None or name in self.snapshot.foreign or not _is_same(item, text):
                 yield self._write(name, item, text)
+            elif name in self.snapshot.exposed:
+                yield Step(Action.WRITE, name, "others could read or change it", item.kind)
 
     def _write(self, name: str, item: BundleFile, text: str | None) -> Step:
         if text is None:

@@ -123,8 +123,8 @@ class Snapshot:
 
     `states` is None offline. `foreign` maps names to others' files that are in the way, `masked` has the
     names of unit files that the administrator replaced by a link to /dev/null, `unreadable` those of environment
-    files that the caller may not read. `missing` maps unit files to their working directories that are not there,
-    `outdated` has the units whose files have changed since systemd read them.
+    files that the caller may not read, `exposed` of those that others may. `missing` maps unit files to their working
+    directories that are not there, `outdated` has the units whose files have changed since systemd read them.
     """
 
     installed: Installed | None = None
@@ -134,6 +134,7 @@ class Snapshot:
     foreign: Mapping[str, Foreign] = field(default_factory=dict)
     masked: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
+    exposed: frozenset[str] = frozenset()
     drop_ins: tuple[DropIn, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     outdated: tuple[str, ...] = ()

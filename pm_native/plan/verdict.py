@@ -43,6 +43,7 @@ class Verdicts:
         self.options = options
         self.written = written
         self.states = snapshot.states or {}
+        self.texts = snapshot.files
         self.is_offline = snapshot.states is None
         self.new_files = {item.name: item for item in wanted.files} if wanted else {}
         self.new_units = {item.name: item for item in wanted.units} if wanted else {}
@@ -168,8 +169,11 @@ class Verdicts:
         if step is not None and (needs_restart(step.changes) or self._changed_unseen(unit.file)):
             return step.reason
         for name in unit.files:
-            if name in self.written and (not self.written[name].is_new or self._changed_unseen(name)):
-                return f"{name}: {self.written[name].reason}"
+            step = self.written.get(name)
+            if step is None or self.texts.get(name) == self.new_files[name].text:
+                continue  # as it was, or written for its mode alone
+            if not step.is_new or self._changed_unseen(name):
+                return f"{name}: {step.reason}"
         return _LEFT_OUT if unit.name in self.to_restart else ""
 
     def _changed_unseen(self, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager, suppress
 from errno import EEXIST, ENOTEMPTY
 
@@ -12,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
+
+PRIVATE = 0o700
 
 
 def write_atomic(path: Path, data: bytes, mode: int) -> None:
@@ -57,6 +60,21 @@ def _scratch(path: Path) -> Path:
     scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
     scratch.unlink(missing_ok=True)
     return scratch
+
+
+def make_folder(path: Path, mode: int = 0o755) -> None:
+    """Make a folder of this mode, and those above it for all to look into, whatever the umask is.
+
+    One that is there stays as it is, but that what should be private (0700) is closed to others.
+    """
+    if path.is_dir():
+        if mode == PRIVATE and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            path.chmod(mode)
+        return
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=mode)
+    path.chmod(mode)
 
 
 def sweep_scratch(directory: Path, names: Container[str]) -> None:

@@ -17,7 +17,14 @@ from hashlib import sha256
 
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import StateError, UsageError
-from pm_native.state.files import sweep_scratch, sync_directory, write_atomic, write_together
+from pm_native.state.files import (
+    PRIVATE,
+    make_folder,
+    sweep_scratch,
+    sync_directory,
+    write_atomic,
+    write_together,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +70,7 @@ class Generations:
 
     def begin(self, generation: Generation, bundle: Bundle) -> None:
         """Keep a generation before it is switched to: its files first, its name last."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._directory, PRIVATE)
         self.sweep()
         scratch = self._directory / f".{generation.number}.new"
         try:

@@ -9,12 +9,17 @@ from hashlib import sha256
 
 from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
+from pm_native.state.trust import Trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pm_native.compile.bundle import Bundle, BundleFile
+    from pm_native.state.trust import Folder
+
+
+EVERYBODY = Trust()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,34 +124,48 @@ def _last_names(directory: Path) -> set[str]:
     }
 
 
-def read_set(directory: Path) -> Bundle:
-    """The set in a directory, whole and as it was generated; StaleError where a file or a source has changed."""
+def read_set(directory: Path, trust: Trust = EVERYBODY) -> Bundle:
+    """The set in a directory, whole and as it was generated; StaleError where a file or a source has changed.
+
+    AccessError where somebody could have written it, or a source, who is not trusted.
+    """
     hint = "run `pm-native generate` again"
-    data = _read(directory / MANIFEST_NAME)
-    if data is None:
+    try:
+        with trust.folder(directory) as folder:
+            bundle = _read_set(folder, hint)
+    except FileNotFoundError:
         raise UnavailableError(
             f"there is no generated set in {directory}", hint="run `pm-native generate` first"
-        )
+        ) from None
+    except PermissionError as error:
+        raise AccessError(f"cannot read {error.filename}: permission denied") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot read {error.filename}: {error.strerror}") from error
+    check_sources(bundle, trust, "since the units were generated", hint)
+    return bundle
+
+
+def _read_set(folder: Folder, hint: str) -> Bundle:
+    data = folder.read(MANIFEST_NAME)
     try:
         manifest = json.loads(data)
     except ValueError as error:
-        raise StateError(f"{directory / MANIFEST_NAME} is damaged: {error}", hint=hint) from error
+        raise StateError(f"{folder.path / MANIFEST_NAME} is damaged: {error}", hint=hint) from error
     try:
         listed = bundle_from_json(manifest, {})
     except StateError as error:
         raise StateError(error.message, hint=hint) from error
-    texts = {item.name: _checked_text(directory, item, hint) for item in listed.files}
-    bundle = bundle_from_json(manifest, texts)
-    for source in bundle.sources:
-        _check_source(source.path, source.sha256, hint)
-    return bundle
+    return bundle_from_json(
+        manifest, {item.name: _checked_text(folder, item, hint) for item in listed.files}
+    )
 
 
-def _checked_text(directory: Path, item: BundleFile, hint: str) -> str:
-    path = directory / item.name
-    data = _read(path)
-    if data is None:
-        raise StaleError(f"{path} is missing", hint=hint)
+def _checked_text(folder: Folder, item: BundleFile, hint: str) -> str:
+    path = folder.path / item.name
+    try:
+        data = folder.read(item.name)
+    except FileNotFoundError:
+        raise StaleError(f"{path} is missing", hint=hint) from None
     if sha256(data).hexdigest() != item.sha256:
         raise StaleError(f"{path} has changed since it was generated", hint=hint)
     try:
@@ -155,17 +174,18 @@ def _checked_text(directory: Path, item: BundleFile, hint: str) -> str:
         raise StateError(f"{path} is not UTF-8: {error.reason}", hint=hint) from error
 
 
-def _check_source(path: str, digest: str, hint: str) -> None:
+def check_sources(bundle: Bundle, trust: Trust, since: str, hint: str) -> None:
+    """StaleError where a source is not what the bundle was made of, AccessError where it is not to be trusted."""
     from pathlib import Path  # noqa: PLC0415 - annotations only need the name otherwise
 
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise StaleError(
-            f"the source {path} cannot be read any more: {error.strerror}", hint=hint
-        ) from error
-    if sha256(data).hexdigest() != digest:
-        raise StaleError(f"{path} has changed since the units were generated", hint=hint)
+    for source in bundle.sources:
+        try:
+            data = trust.read(Path(source.path))
+        except OSError as error:
+            message = f"the source {source.path} cannot be read any more: {error.strerror}"
+            raise StaleError(message, hint=hint) from error
+        if sha256(data).hexdigest() != source.sha256:
+            raise StaleError(f"{source.path} has changed {since}", hint=hint)
 
 
 def unit_files(bundle: Bundle) -> list[BundleFile]:

@@ -6,7 +6,7 @@ import json
 
 from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, recorded
 from pm_native.errors import AccessError, StateError
-from pm_native.state.files import remove, remove_empty, sweep_scratch, write_atomic
+from pm_native.state.files import make_folder, remove, remove_empty, sweep_scratch, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Store:
 
     def save(self, installed: Installed) -> None:
         """Record what is installed now, whole and at once."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         data = {
             "format": FORMAT,
             "generation": installed.generation,

@@ -8,7 +8,6 @@ import stat
 from dataclasses import replace
 from errno import ENOSPC
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,13 @@ from pm_native.compile.bundle import MANIFEST_NAME
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
 from pm_native.model.record import SourceFile
 from pm_native.state.output import Written, read_set, unit_files, write_set
+from pm_native.state.trust import Folder
 from tests.plan.hosts import make_bundle, one, service_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pm_native.compile.bundle import Bundle
     from pm_native.errors import PmNativeError
@@ -163,10 +164,10 @@ def test_file_that_is_a_folder_and_file_that_may_not_be_read_are_failures_with_w
     (folder / "shop-web.env").mkdir()
     assert refusal(folder, UnavailableError)[0] == f"cannot read {folder}/shop-web.env: Is a directory"
 
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(folder: Folder, name: str) -> bytes:
+        raise PermissionError(13, "Permission denied", str(folder.path / name))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Folder, "read", refuse)
     assert refusal(folder, AccessError)[0] == f"cannot read {folder}/{MANIFEST_NAME}: permission denied"
 
 

@@ -1,0 +1,58 @@
+"""Secrets in the lines of a config that diagnostics show: each character is a star, each column where it was."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pm_native.cli.mask import masked
+from pm_native.cli.report import full_text
+from pm_native.cli.style import Style
+from pm_native.errors import Diagnostic, Source, Span
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('API_KEY = "abc"', 'API_KEY = "***"'),
+        ('DB_PASSWORD="a\\"b c", x = 1', 'DB_PASSWORD="******", x = 1'),
+        (
+            "environment = { API_TOKEN = 'abc', HOST = \"h\" }",
+            "environment = { API_TOKEN = '***', HOST = \"h\" }",
+        ),
+        ("  SECRET: abc def", "  SECRET: *** def"),
+        ('"API_KEY": "abc", "a": 1', '"API_KEY": "***", "a": 1'),
+        ("web: API_KEY=abc node server.js", "web: API_KEY=*** node server.js"),
+        ('command = "env API_KEY=abc node"', 'command = "env API_KEY=*** node"'),
+        ('API_KEY = ["abc", 3]', 'API_KEY = ["***"* *]'),
+        ('API_KEY = "never closed', 'API_KEY = "************'),
+        ('URL = "postgres://ada:abc@db/x"', 'URL = "postgres://ada:***@db/x"'),
+        ('secrets = { DB_PASSWORD = "/etc/shop/db" }', 'secrets = { DB_PASSWORD = "************" }'),
+        ('command = "node server.js"', 'command = "node server.js"'),
+        ("key = 3", "key = *"),
+        ("API_KEY =", "API_KEY ="),
+        ("", ""),
+    ],
+)
+def test_value_that_looks_secret_is_not_shown(line: str, shown: str) -> None:
+    assert masked(line) == shown
+
+
+@given(st.text("aKEY_= :\"'\\{}[],;@/\n", max_size=60))
+def test_any_line_keeps_its_length(line: str) -> None:
+    assert len(masked(line)) == len(line)
+
+
+def test_diagnostic_shows_the_line_with_its_caret_and_without_its_secret() -> None:
+    source = Source("pm-native.toml", '[project]\nAPI_KEY = ["hunter2"]\n')
+    item = Diagnostic(
+        span=Span(source, 2, 11, 22), message="expected a string, found a list", code="wrong-type"
+    )
+    assert full_text(item, Style(io.StringIO())) == (
+        "pm-native.toml:2:11: error: expected a string, found a list [wrong-type]\n"
+        '  2 | API_KEY = ["*******"]\n'
+        "    |           ^^^^^^^^^^^"
+    )

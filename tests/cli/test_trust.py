@@ -1,0 +1,157 @@
+"""What root is asked to apply and somebody else could have written: refused, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pm_native.compile.project import compile_project
+from tests.cli.switch_host import CONFIG, SwitchHost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.host import Said
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to mind whose files it reads")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> SwitchHost:
+    return SwitchHost(tmp_path, monkeypatch, capsys)
+
+
+def refused(host: SwitchHost, path: Path, line: str) -> None:
+    """The command is refused because of the path, and has done nothing."""
+    said = host(line)
+    words = f"root acts on nothing that others can write: {path} is open to everybody"
+    assert (said.code, said.out) == (77, "")
+    assert said.err == f"error: {words}\n  hint: close it: chmod go-w {path}\n"
+    assert not host.units.exists()
+    assert host.manager.calls == []
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+@pytest.mark.parametrize("name", ["", "pm-native.toml", "shop.env"])
+def test_config_or_environment_file_that_others_can_write_is_refused(
+    host: SwitchHost, verb: str, name: str
+) -> None:
+    path = host.home / name
+    path.chmod(0o777)
+    refused(host, path, f"{verb} --user -f pm-native.toml")
+    path.chmod(0o700)
+
+
+def test_config_that_is_a_program_is_not_run(host: SwitchHost) -> None:
+    program = host.home / "ecosystem.config.js"
+    program.write_text("require('fs').writeFileSync('ran', '')\n")
+    program.chmod(0o666)
+    refused(host, program, "apply --user -f ecosystem.config.js")
+    assert not (host.home / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "build/systemd",
+        "build/systemd/pm-native-manifest.json",
+        "build/systemd/shop-web.service",
+        "build/systemd/shop-web.env",
+        "shop.env",
+    ],
+)
+def test_generated_set_or_source_that_others_can_write_is_refused(host: SwitchHost, name: str) -> None:
+    assert host("generate --user -f pm-native.toml").code == 0
+    path = host.home / name
+    path.chmod(0o777)
+    refused(host, path, "apply --user")
+    path.chmod(0o700)
+
+
+def test_saved_plan_that_others_can_write_is_refused(host: SwitchHost) -> None:
+    assert host("plan --user -f pm-native.toml -o shop.plan").code == 2
+    path = host.home / "shop.plan"
+    path.chmod(0o666)
+    refused(host, path, "apply --user shop.plan")
+
+
+def test_folder_that_is_written_to_and_open_to_others_is_refused(host: SwitchHost) -> None:
+    host.units.mkdir(parents=True)
+    host.units.chmod(0o777)
+    said = host("apply --user -f pm-native.toml --settle 0")
+    assert said.code == 77
+    assert f"root acts on nothing that others can write: {host.units} is open to everybody" in said.err
+    assert list(host.units.iterdir()) == []
+
+
+def test_caller_by_sudo_is_trusted_and_nobody_else(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(host.home / "pm-native.toml", 4711, -1)
+    said = host("plan --user -f pm-native.toml")
+    assert (said.code, "pm-native.toml belongs to user 4711" in said.err) == (77, True)
+    monkeypatch.setenv("SUDO_UID", "4711")
+    assert host("plan --user -f pm-native.toml").code == 2
+    monkeypatch.setenv("SUDO_UID", "4712")
+    assert host("plan --user -f pm-native.toml").code == 77
+
+
+@pytest.mark.parametrize("name", ["pm-native.toml", "shop.env"])
+def test_source_that_is_swapped_while_it_is_compiled_is_refused(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What was compiled came by the names of the files: it must be what the files hold that were looked at."""
+    path = host.home / name
+    def swapped(*args: object) -> object:
+        path.write_text(path.read_text() + "# another\n")
+        return compile_project(*args)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr("pm_native.cli.switch.compile_project", swapped)
+    said: Said = host("apply --user -f pm-native.toml")
+    assert (said.code, said.out, said.err) == (
+        1,
+        "",
+        f"error: {path} has changed while it was read\n  hint: run the command again\n",
+    )
+    assert not host.units.exists()
+
+
+def test_environment_file_that_others_came_to_read_is_closed_and_nothing_restarts(host: SwitchHost) -> None:
+    host.config(CONFIG)
+    assert host("apply --user -f pm-native.toml --settle 0").code == 0
+    path = host.home / ".config/pm-native/shop/shop-web.env"
+    assert path.stat().st_mode & 0o7777 == 0o600
+    path.chmod(0o644)
+    said = host("apply --user -f pm-native.toml --settle 0")
+    assert (said.code, said.err.splitlines()[0]) == (0, "~ shop-web.env  others could read or change it")
+    assert [call for call in host.manager.calls if not call.startswith(("states", "list"))] == []
+    assert path.stat().st_mode & 0o7777 == 0o600
+    path.parent.chmod(0o755)
+    host.config(CONFIG.replace("1000", "1001"))
+    (host.home / "shop.env").write_text('KEY="another"\n')
+    assert host("apply --user -f pm-native.toml --settle 0").code == 0
+    assert path.parent.stat().st_mode & 0o7777 == 0o700
+
+
+def test_folders_are_closed_to_others_whatever_the_umask(host: SwitchHost) -> None:
+    old = os.umask(0)
+    try:
+        assert host("apply --user -f pm-native.toml --settle 0").code == 0
+    finally:
+        os.umask(old)
+    modes = {
+        str(path.relative_to(host.home)): path.stat().st_mode & 0o777
+        for place in (host.home / ".config", host.home / ".local")
+        for path in [place, *place.rglob("*")]
+        if path.is_dir()
+    }
+    private = {name for name, mode in modes.items() if mode == 0o700}
+    assert private == {
+        ".config/pm-native/shop",
+        ".local/state/pm-native/shop/generations",
+        ".local/state/pm-native/shop/generations/1",
+        ".local/state/pm-native/shop/generations/1/files",
+    }
+    assert {mode for name, mode in modes.items() if name not in private} == {0o755}
