@@ -1,0 +1,161 @@
+"""On a real systemd: whose files root applies, where secrets end up, what no project can take."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.machine.sites import new_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.machine.harness import Machine
+    from tests.machine.sites import Site
+
+NOBODY = "65534"
+FINE = '[process.a]\ncommand = "/bin/sleep infinity"\n'
+# One word in all of them, to look for: `hunter2` behind each name tells where it came from.
+CONFIG = """
+environment = {{ DB_PASSWORD = "hunter2-project" }}
+environment_files = ["all.env"]
+
+[process.web]
+command = "/bin/sleep infinity"
+environment = {{ API_TOKEN = "hunter2-process", DB_URL = "postgres://ada:hunter2-url@localhost/shop" }}
+environment_files = ["web.env"]
+
+[process.bad]
+command = ["sh", "-c", "echo started; exit 3"]
+restart = {{ policy = "no" }}
+environment = {{ SESSION_SECRET = "hunter2-bad{}" }}
+"""
+
+
+@pytest.fixture
+def site(host_machine: Machine) -> Iterator[Site]:
+    """On one systemd: files, modes and owners are the kernel's matter."""
+    yield from new_site(host_machine)
+
+
+def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
+    machine, config = site.machine, f"{site.folder}/pm-native.toml"
+    site.config(FINE)
+
+    def refused(words: str, *, caller: str = "") -> None:
+        done = machine.pm_native(
+            *("apply", "-f", config), env={"SUDO_UID": caller} if caller else None, check=False, cwd="/"
+        )
+        assert (done.returncode, done.stdout) == (77, "")
+        assert done.stderr.startswith(f"error: root acts on nothing {words}\n  hint: ")
+        assert site.files() == {}
+
+    machine.run(["chmod", "o+w", site.folder])
+    refused(f"that others can write: {site.folder} is open to everybody")
+    machine.run(["chmod", "o-w", site.folder])
+    machine.run(["usermod", "--append", "--groups", "users", "nobody"])
+    machine.run(["chgrp", "users", config])
+    machine.run(["chmod", "g+w", config])
+    refused(f"that others can write: {config} is open to group users")
+    machine.run(["chmod", "g-w", config])
+    machine.run(["chown", "-R", "nobody", site.folder])
+    refused(f"of others: {site.folder} belongs to nobody")
+    refused(f"of others: {site.folder} belongs to nobody", caller="1")
+    # A link to it, and a folder in which nobody but its owner can take a file away.
+    machine.run(["ln", "-sfn", config, f"/tmp/{site.name}.toml"])
+    machine.run(["chown", "-h", "nobody", f"/tmp/{site.name}.toml"])
+    done = machine.pm_native("apply", "-f", f"/tmp/{site.name}.toml", check=False, cwd="/")
+    assert done.stderr.startswith(
+        f"error: root acts on nothing of others: /tmp/{site.name}.toml belongs to nobody\n"
+    )
+    machine.pm_native(
+        "apply", "-f", f"/tmp/{site.name}.toml", "--settle", "0", env={"SUDO_UID": NOBODY}, cwd="/"
+    )
+    assert f"{site.name}-a.service" in site.runs()
+
+
+def test_no_secret_is_in_what_is_said_or_where_others_can_read(site: Site) -> None:
+    said = use_all(site)
+    assert len(said) == 2 * 17
+    assert [text for text in said if "hunter2" in text] == []
+    machine = site.machine
+    places = ["/etc", "/var", "/run", "/srv", "/tmp"]
+    look = f"grep -rlsF -D skip hunter2 {' '.join(places)}"
+    # As somebody else: every file, and what systemd tells of the units.
+    nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    script = f"{look}; systemctl show '{site.name}*'; systemctl cat '{site.name}*'"
+    told = machine.run([*nobody, "sh", "-c", script], check=False).stdout
+    assert "ExecStart=" in told
+    assert "hunter2" not in told
+    assert [line for line in told.splitlines() if line.startswith(tuple(places))] == []
+    journal = machine.run(["journalctl", "--no-pager", "--output=export"]).stdout
+    assert f"{site.name}-bad.service" in journal
+    assert "hunter2" not in journal
+    # As root: where they are, each file and folder for root alone.
+    found = machine.run(look.split(), check=False).stdout.split()
+    ours = (f"/etc/pm-native/{site.name}", f"/var/lib/pm-native/{site.name}/generations", site.folder)
+    assert [path for path in found if not path.startswith(ours)] == []
+    assert len([path for path in found if path.endswith(".env")]) > 6
+    assert set(machine.run(["stat", "--format=%a", *found]).stdout.split()) == {"600"}
+    assert machine.run(["stat", "--format=%a", *ours]).stdout.split() == ["700", "700", "755"]
+
+
+def use_all(site: Site) -> list[str]:
+    """What each command says, as text and as JSON, of a project with secrets in every place, and of mistakes in it."""
+    machine = site.machine
+    said: list[str] = []
+
+    def run(*words: str, code: int = 0) -> None:
+        for more in ((), ("--json",)):
+            done = site.pm_native(*words, *more, code=code)
+            said.append(f"{words}: {done.stdout}{done.stderr}")
+
+    def config(change: str, web: str) -> None:
+        head = f'[project]\nname = "{site.name}"\n'
+        site.write("pm-native.toml", head + CONFIG.format(change), mode=0o600)
+        site.write("web.env", web, mode=0o600)
+
+    source = ("-f", "pm-native.toml")
+    settle = ("--settle", "0.3")
+    site.write("all.env", "PLAIN=hunter2-file\n", mode=0o600)
+    config("", 'KEY="hunter2-web"\nODD="hunter2-odd \\" $x `y`"\n')
+    for verb in ("check", "generate", "explain"):
+        run(verb, *source)
+    run("plan", *source, code=2)
+    run("plan", *source, "-o", "saved.plan", code=2)
+    run("apply", *source, *settle, code=4)
+    config("-changed", "KEY=hunter2-web-changed\n")
+    run("plan", *source, code=2)
+    run("apply", "--atomic", *source, *settle, code=4)  # back to what fails, too
+    run("apply", *source, *settle, code=4)
+    run("diff", "--project", site.name)
+    run("history", site.name)
+    run("status", site.name, code=4)
+    run("rollback", "5", "--project", site.name, *settle, code=4)
+    edited = f"/etc/pm-native/{site.name}/{site.name}-web.env"
+    machine.write(edited, machine.read(edited) + 'MORE="hunter2-edited"\n', mode=0o600)
+    run("plan", *source, code=2)
+    run("restart", site.name, *settle, code=4)
+    config("", 'KEY="hunter2-web\n')
+    run("plan", *source, code=78)
+    site.write(
+        "pm-native.toml", '[project]\nname = "x"\nenvironment = { API_KEY = ["hunter2"] }\n', mode=0o600
+    )
+    run("plan", *source, code=78)
+    return said
+
+
+def test_unit_of_a_package_or_made_at_run_time_is_not_hidden(site: Site) -> None:
+    machine = site.machine
+    before = machine.show("apt-daily.service", "FragmentPath")
+    site.write("vendor.toml", '[project]\nname = "apt"\n[process.daily]\ncommand = "/bin/sleep infinity"\n')
+    said = site.apply("-f", "vendor.toml", code=1).stderr
+    assert "/lib/systemd/system/apt-daily.service (of a package: ours would hide it)" in said
+    assert machine.show("apt-daily.service", "FragmentPath") == before
+    unit = f"{site.name}-a.service"
+    machine.write(f"/run/systemd/system/{unit}", "[Service]\nExecStart=/bin/sleep infinity\n")
+    site.config(FINE)
+    said = site.apply(code=1).stderr
+    assert f"/run/systemd/system/{unit} (made at run time: ours would hide it)" in said
+    machine.run(["rm", f"/run/systemd/system/{unit}"])
+    assert site.files() == {}
