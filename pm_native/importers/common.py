@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from hashlib import sha256
+from itertools import islice
+from pathlib import PurePosixPath
 
 from pm_native.errors import Span
 from pm_native.model.project import JOURNAL, NULL
@@ -14,11 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pm_native.errors import Diagnostics, Source
+    from pm_native.syntax import IniEntry
 
 # Jinja, Django, ERB, Mustache; not Go's `{{.Name}}`, which programs take as an argument.
 TEMPLATE_TAG = re.compile(r"<%.*?%>|\{%.*?%\}|\{\{[#/^>!&{]?\s*[A-Za-z_][\w.-]*(?:\s*\|[^}]*)?\s*\}\}")
 # Programs that stand in front of another one and do not always hand a signal on.
 WRAPPERS = frozenset({"sh", "bash", "dash", "ksh", "zsh", "npm", "npx", "yarn", "pnpm", "make"})
+_FILES_MAX = 1000
+_WILD_FOLDERS_MAX = 2  # a pattern with more is a walk over the whole disk
 _JOURNAL_PATHS = frozenset(
     f"{folder}/{name}"
     for folder, names in (
@@ -59,3 +66,31 @@ def is_wrapper(word: str) -> bool:
 def source_file(path: Path) -> SourceFile:
     """The record of a file that was read."""
     return SourceFile(path=str(path.absolute()), sha256=sha256(path.read_bytes()).hexdigest())
+
+
+def find_includes(pattern: str, entry: IniEntry, problems: Diagnostics, *, code: str) -> list[str]:
+    """The files that a pattern of an absolute path fits, sorted; none after telling why.
+
+    A walk over the whole disk is refused.
+    """
+    folders = [part for part in pattern.split("/")[:-1] if glob.has_magic(part)]
+    if len(folders) > _WILD_FOLDERS_MAX:
+        message = f"{pattern} has wild cards in {len(folders)} folders"
+        hint = f"name the folders: up to {_WILD_FOLDERS_MAX} may have one"
+        problems.error(entry.span, message, code=code, hint=hint)
+        return []
+    found = sorted(islice(glob.iglob(pattern), _FILES_MAX + 1))  # noqa: PTH207 - the tools' own patterns
+    if not found:
+        hint = "what it would include on the host that it is for is not here: run pm-native there"
+        problems.warning(entry.span, f"no file fits {pattern}", code=code, hint=hint)
+    if len(found) > _FILES_MAX:
+        message = f"{pattern} fits more than {_FILES_MAX} files"
+        problems.error(entry.span, message, code=code, hint="is that the right folder?")
+        return []
+    return found
+
+
+def shown_name(path: Path, folder: str, name: str) -> str:
+    """What an included file is called in diagnostics: as its owner would write it, where the main file is `name`."""
+    shown = os.path.relpath(path, folder)
+    return str(path) if shown.startswith("..") else str(PurePosixPath(name).parent / shown)

@@ -24,6 +24,7 @@ _BUILT_IN = {
     "procfile": "pm_native.importers.procfile",
     "pm2": "pm_native.importers.pm2",
     "supervisord": "pm_native.importers.supervisord",
+    "circus": "pm_native.importers.circus",
 }
 
 

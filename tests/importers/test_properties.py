@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pm_native.errors import Diagnostics, Severity, Source
 from pm_native.importers.base import ImportOptions
+from pm_native.importers.circus import IMPORTER as CIRCUS
+from pm_native.importers.circus.fields import FIELDS as CIRCUS_FIELDS
 from pm_native.importers.pm2 import IMPORTER as PM2
 from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.locate import locate
@@ -86,6 +88,7 @@ def test_no_bytes_make_an_importer_fail(data: bytes) -> None:
     check(*load(PM2, "ecosystem.json", data))
     check(*load(PM2, "ecosystem.yml", data))
     check(*load(SUPERVISORD, "supervisord.conf", data))
+    check(*load(CIRCUS, "circus.ini", data))
 
 
 INI_VALUES = st.sampled_from(
@@ -161,6 +164,28 @@ def ini(sections: list[str], keys: list[str]) -> st.SearchStrategy[str]:
 )
 def test_no_value_makes_the_supervisord_importer_fail(text: str) -> None:
     check(*load(SUPERVISORD, "supervisord.conf", text.encode("utf-8", "replace")))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    text=ini(
+        [
+            "watcher:a",
+            "watcher:b",
+            "socket:a",
+            "env:a,*",
+            "env",
+            "plugin:flapping",
+            "plugin:x",
+            "circus",
+            "DEFAULT",
+            "odd",
+        ],
+        sorted({item.name.replace("*", "x") for item in CIRCUS_FIELDS}),
+    )
+)
+def test_no_value_makes_the_circus_importer_fail(text: str) -> None:
+    check(*load(CIRCUS, "circus.ini", text.encode("utf-8", "replace")))
 
 
 @settings(max_examples=120, deadline=None)

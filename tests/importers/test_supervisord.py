@@ -75,7 +75,7 @@ def test_include_of_the_whole_disk_is_refused_at_once(tmp_path: Path, read: Read
     path.write_text("[include]\nfiles = /*/*/*/*/*.conf\n[program:a]\ncommand = /bin/true\n")
     _, problems = read(IMPORTER, path)
     assert told(problems)[0] == (
-        "supervisord.conf:2:9: error: files: /*/*/*/*/*.conf has wild cards in 4 folders [supervisord-include]\n"
+        "supervisord.conf:2:9: error: /*/*/*/*/*.conf has wild cards in 4 folders [supervisord-include]\n"
         "    name the folders: up to 2 may have one"
     )
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
-from pm_native.importers.common import refuse_template, source_file
+from pm_native.importers.common import find_includes, refuse_template, shown_name, source_file
 from pm_native.importers.supervisord.values import Names, expand
 from pm_native.syntax import IniDialect, parse_ini, read_source
 
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
     from pm_native.model.record import SourceFile
     from pm_native.syntax import IniEntry, IniSection
 
-_FILES_MAX = 1000
 _BYTES_MAX = 8 << 20
-_WILD_FOLDERS_MAX = 2  # a pattern with more is a walk over the whole disk
 
 
 @dataclass(slots=True)
@@ -72,31 +68,13 @@ class _Includes:
         text = expand(entry, names, self.problems)
         for pattern in (text or "").split():
             full = pattern if pattern.startswith("/") else os.path.join(self.folder, pattern)  # noqa: PTH118 - a pattern
-            folders = [part for part in full.split("/")[:-1] if glob.has_magic(part)]
-            if len(folders) > _WILD_FOLDERS_MAX:
-                message = f"files: {pattern} has wild cards in {len(folders)} folders"
-                hint = f"name the folders: up to {_WILD_FOLDERS_MAX} may have one"
-                self.problems.error(entry.span, message, code="supervisord-include", hint=hint)
-                continue
-            found = sorted(islice(glob.iglob(full), _FILES_MAX + 1))  # noqa: PTH207 - as supervisord has it
-            if not found:
-                message = f"no file fits {full}"
-                hint = "what it would include on the host that it is for is not here: run pm-native there"
-                self.problems.warning(entry.span, message, code="supervisord-include", hint=hint)
-            if len(found) > _FILES_MAX:
-                message = f"{full} fits more than {_FILES_MAX} files"
-                hint = "is that the right folder?"
-                self.problems.error(entry.span, message, code="supervisord-include", hint=hint)
-                continue
+            found = find_includes(full, entry, self.problems, code="supervisord-include")
             if not all(self.include(Path(path), entry) for path in found):
                 return
 
     def include(self, path: Path, entry: IniEntry) -> bool:
         """Read one file; False where there is too much to go on."""
-        shown = os.path.relpath(path, self.folder)
-        # As the owner would write it from where the main file was named.
-        shown = str(path) if shown.startswith("..") else str(Path(self.name).parent / shown)
-        source = read_source(path, shown, self.problems, allow_empty=True)
+        source = read_source(path, shown_name(path, self.folder, self.name), self.problems, allow_empty=True)
         if source is None:
             return True
         self.bytes += len(source.text)

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pm_native.importers.pool import in_order
 from pm_native.importers.supervisord.environment import parse_environment
 from pm_native.importers.supervisord.fields import DAEMON_KEYS, DAEMON_OWN_KEYS, FIELDS, GROUP_KEYS
 from pm_native.importers.supervisord.listeners import ListenerReader
 from pm_native.importers.supervisord.program import PRIORITY, Daemon, ProgramReader
 from pm_native.importers.supervisord.values import Names, Values
 from pm_native.model.names import nearest_name
-from pm_native.model.project import Dependency, Project
+from pm_native.model.project import Project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from pm_native.errors import Diagnostics, Span
+    from pm_native.errors import Diagnostics
     from pm_native.importers.base import Field, ImportOptions
     from pm_native.importers.detect import Contents
     from pm_native.importers.supervisord.files import Config
     from pm_native.importers.supervisord.program import Program
+    from pm_native.model.project import Process
     from pm_native.syntax import IniSection
 
 _FILE_NAME = re.compile(r"supervisord?(?:[.-][\w.-]+)?\.(?:conf|ini)")
@@ -36,7 +37,6 @@ _DEFAULT_MINFDS = 1024
 _GENERAL_FOLDERS = frozenset(
     {"etc", "supervisor", "supervisord", "conf.d", "supervisord.d", "supervisor.d", ""}
 )
-_EDGES_MAX = 256  # of one priority on the one before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class _Reader:
             return None
         if not self.problems.has_errors:
             self.tell_all(programs)
-        processes = tuple(program.process for program in _ordered(programs, self.problems))
+        processes = _ordered(programs, self.problems)
         project = Project(
             name=options.project_name or self.project_name(),
             source_path=str(self.path),
@@ -312,32 +312,21 @@ class _Reader:
             self.problems.note(whole, message, code="supervisord-startsecs", hint=hint)
 
 
-def _ordered(programs: list[Program], problems: Diagnostics) -> Iterable[Program]:
-    """The programs, each with those of the priority before as what must have started."""
-    levels = sorted({program.priority for program in programs})
-    before: list[Program] = []
-    depends: dict[str, tuple[Dependency, ...]] = {}
-    for level in levels:
-        here = [program for program in programs if program.priority == level]
-        awaited = before if len(before) * len(here) <= _EDGES_MAX else before[-1:]
-        for program in here:
-            depends[program.process.name] = tuple(
-                Dependency(name=other.process.name, span=_priority_place(program)) for other in awaited
-            )
-        started = [program for program in here if program.process.autostart]
-        before = started or before
-    if len(levels) > 1:
-        place = _priority_place(next(program for program in programs if depends[program.process.name]))
+def _ordered(programs: list[Program], problems: Diagnostics) -> tuple[Process, ...]:
+    """The processes, each with those of the priority before as what must have started."""
+    processes, place = in_order(
+        (
+            program.process,
+            program.priority,
+            program.process.origins.get("depends_on", program.process.span),
+        )
+        for program in programs
+    )
+    if place is not None:
         message = "priority: a program starts behind those of the priority before, and its own start asks for theirs"
         hint = "leave priority out where the order does not matter"
         problems.note(place, message, code="supervisord-priority", hint=hint)
-    for program in programs:
-        process = program.process
-        yield replace(program, process=replace(process, depends_on=depends[process.name]))
-
-
-def _priority_place(program: Program) -> Span:
-    return program.process.origins.get("depends_on", program.process.span)
+    return tuple(processes)
 
 
 IMPORTER = SupervisordImporter()

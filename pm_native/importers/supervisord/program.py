@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from pm_native.importers.common import is_wrapper, log_target
+from pm_native.importers.pool import MARK, for_pool
 from pm_native.importers.supervisord.environment import parse_environment
 from pm_native.importers.supervisord.fields import FCGI_KEYS, PROGRAM_KEYS
-from pm_native.importers.supervisord.values import MARK, NUMBER
+from pm_native.importers.supervisord.values import NUMBER
 from pm_native.model.names import NAME_MAX, is_name, nearest_name
 from pm_native.model.project import (
     JOURNAL,
@@ -213,7 +213,7 @@ class ProgramReader:
             return None
         counted = {key for key, item in variables.items() if MARK in item.value}
         if count is not None:
-            words = _for_pool(words, {key: variables[key].value for key in counted}, daemon.environ)
+            words = for_pool(words, {key: variables[key].value for key in counted}, daemon.environ)
         return Process(
             name=name,
             command=words,
@@ -467,33 +467,3 @@ def _is_exec(words: tuple[str, ...]) -> bool:
         and words[1].endswith("c")
         and words[2].lstrip().startswith("exec ")
     )
-
-
-def _for_pool(
-    words: tuple[str, ...], variables: Mapping[str, str], environ: Mapping[str, str]
-) -> tuple[str, ...]:
-    """The command of a pool: behind a shell where the number of the instance is a part of it."""
-    if not variables and not any(MARK in word for word in words):
-        return words
-    exports = "".join(f"export {name}={_shell_word(value)}; " for name, value in sorted(variables.items()))
-    program = shutil.which(words[0], path=environ.get("PATH", os.defpath)) if "/" not in words[0] else None
-    return (
-        "/bin/sh",
-        "-c",
-        f"{exports}exec {' '.join(map(_shell_word, (program or words[0], *words[1:])))}",
-    )
-
-
-def _shell_word(word: str) -> str:
-    """The word for a shell, the number of the instance in its places."""
-    literal = word.split(MARK)
-    parts = []
-    for at, part in enumerate(literal):
-        if at % 2:
-            is_plain = part in {"d", "s", "i", "u"}
-            parts.append(
-                '"$PM_NATIVE_INSTANCE"' if is_plain else f'"$(printf %{part} "$PM_NATIVE_INSTANCE")"'
-            )
-        elif part or len(literal) == 1:
-            parts.append(shlex.quote(part))
-    return "".join(parts)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from pm_native.errors import did_you_mean
+from pm_native.importers.pool import MARK
 from pm_native.model.quantity import QuantityError, parse_signal
 
 TYPE_CHECKING = False
@@ -23,8 +24,6 @@ _SIZE = re.compile(r"\s*(\d{1,12})\s*([kmg]b)?\s*", re.IGNORECASE)
 _UNITS = {"": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _INTEGER = re.compile(r"\s*[+-]?\d{1,9}\s*")
 NUMBER = "process_num"
-# Where the number of a pool's instance goes: no text file has a NUL.
-MARK = "\0"
 
 
 @dataclass(slots=True)

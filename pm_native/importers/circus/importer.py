@@ -1,0 +1,284 @@
+"""The importer itself: circus.ini to a project."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
+
+from pm_native.importers.circus.fields import DAEMON_KEYS, DAEMON_OWN_KEYS, FIELDS, PLUGIN_KEYS
+from pm_native.importers.circus.sockets import read_socket
+from pm_native.importers.circus.values import Values
+from pm_native.importers.circus.watcher import Around, Flapping, WatcherReader
+from pm_native.importers.pool import in_order
+from pm_native.model.names import nearest_name
+from pm_native.model.project import Project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.errors import Diagnostics, Span
+    from pm_native.importers.base import Field, ImportOptions
+    from pm_native.importers.circus.files import Config
+    from pm_native.importers.circus.sockets import Socket
+    from pm_native.importers.detect import Contents
+    from pm_native.model.project import Process
+    from pm_native.syntax import IniEntry, IniSection
+
+_FILE_NAME = re.compile(r"circus(?:d)?(?:[.-][\w.-]+)?\.(?:ini|conf)")
+_GENERAL_FOLDERS = frozenset({"etc", "circus", "circus.d", "conf.d", ""})
+_PLUGINS = {
+    "ResourceWatcher": "limits do: MemoryMax= and CPUQuota=, or a health check that asks for memory",
+    "WatchDog": "a program that speaks sd_notify(3) is watched by WatchdogSec=, others by a health check",
+    "CommandReloader": "restart it when you deploy: systemctl restart UNIT",
+    "HttpObserver": "a health check does: `health` in the native config",
+    "RedisObserver": "a health check does: `health` in the native config, with a command",
+}
+
+
+@dataclass(slots=True)
+class CircusImporter:
+    """Reads what `circusd FILE` reads."""
+
+    name: str = "circus"
+    title: str = "circus"
+    file_names: tuple[str, ...] = ("circus.ini", "circusd.ini")
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the file is circus's by its name: `circus.ini`, `circus-prod.ini`."""
+        return _FILE_NAME.fullmatch(path.name) is not None
+
+    def claims(self, contents: Contents) -> str:
+        """A file with a watcher, or with circus's own section."""
+        found = [key for key in contents.keys if key == "circus" or key.startswith("watcher:")]
+        return f"it has [{min(found)}]" if found and contents.kind in {"ini", "text"} else ""
+
+    def fields(self) -> tuple[Field, ...]:
+        """Every key of every section."""
+        return FIELDS
+
+    def load(self, path: Path, name: str, options: ImportOptions, problems: Diagnostics) -> Project | None:
+        """The project in the file at `path`, called `name` in diagnostics; None after adding an error."""
+        from pm_native.importers.circus.files import load_config  # noqa: PLC0415 - the parser loads on first use
+
+        variables = {f"env.{key.lower()}": value for key, value in options.environ.items()}
+        config = load_config(path, name, variables, problems)
+        return _Reader(config, path, options, problems).project() if config is not None else None
+
+
+class _Reader:
+    """Reads the sections of one config."""
+
+    def __init__(self, config: Config, path: Path, options: ImportOptions, problems: Diagnostics) -> None:
+        self.config = config
+        self.path = path.absolute()
+        self.options = options
+        self.problems = problems
+        shared = config.sections.get("env")
+        self.shared: dict[str, IniEntry] = dict(shared.entries) if shared else {}
+        self.variables = {f"env.{key.lower()}": value for key, value in options.environ.items()}
+        self.variables |= {f"env.{key.lower()}": entry.value for key, entry in self.shared.items()}
+
+    def values(self, section: IniSection, own: dict[str, IniEntry] | None = None) -> Values:
+        """A section with what its variables can name."""
+        more = {f"env.{key.lower()}": entry.value for key, entry in (own or {}).items()}
+        return Values(section, {**self.variables, **more}, self.problems)
+
+    def project(self) -> Project | None:
+        """The project; None after adding an error that leaves nothing of it."""
+        umask = self.daemon()
+        flapping = self.plugins()
+        sockets = self.sockets()
+        self.tell_others()
+        processes = self.watchers(umask, flapping, sockets)
+        if not processes:
+            if not self.problems.has_errors:
+                hint = "a program is a section [watcher:NAME] with cmd; includes are read where they are"
+                whole = self.config.source.whole()
+                self.problems.error(
+                    whole, "there is no watcher in this config", code="circus-empty", hint=hint
+                )
+            return None
+        folder = self.path.parent.name
+        name = folder if folder not in _GENERAL_FOLDERS else self.path.stem
+        return Project(
+            name=self.options.project_name or nearest_name(name),
+            source_path=str(self.path),
+            directory=PurePosixPath(self.path.parent),
+            processes=processes,
+            sources=tuple(self.config.files),
+            span=self.config.source.whole(),
+        )
+
+    def daemon(self) -> int | None:
+        """What `[circus]` says: the umask of all."""
+        section = self.config.sections.get("circus")
+        if section is None:
+            return None
+        values = self.values(section)
+        values.tell_unknown(DAEMON_KEYS, (), "[circus]")
+        own = [entry.key for entry in section.entries.values() if entry.key in DAEMON_OWN_KEYS]
+        if own:
+            message = f"circusd's own settings have no meaning here: {', '.join(own)}"
+            self.problems.note(section.span, message, code="circus-ignored", hint="they can go")
+        if values.flag("httpd", default=False):
+            message = "httpd: the web console of circus goes away"
+            hint = "pm-native status shows the processes, systemctl controls them"
+            self.problems.warning(values.place("httpd"), message, code="circus-lost", hint=hint, lost=True)
+        if values.flag("statsd", default=False):
+            message = "statsd: nothing publishes statistics"
+            hint = "pm-native status, systemd-cgtop"
+            self.problems.note(values.place("statsd"), message, code="circus-lost", hint=hint, lost=True)
+        if values.number("warmup_delay", 0):
+            message = "warmup_delay: the watchers start together"
+            hint = "priority orders them; depends_on in the native config waits for one"
+            self.problems.note(
+                values.place("warmup_delay"), message, code="circus-warmup", hint=hint, lost=True
+            )
+        return values.octal("umask") if values.entry("umask") else None
+
+    def plugins(self) -> Flapping | None:
+        """What the flapping plugin says; the others are told of."""
+        found: Flapping | None = None
+        for section in self.config.sections.values():
+            if not section.name.startswith("plugin:"):
+                continue
+            values = self.values(section)
+            use = (values.text("use") or "").strip().rpartition(".")[2]
+            if use == "Flapping" or section.name == "plugin:flapping":
+                values.tell_unknown(PLUGIN_KEYS, (), "the flapping plugin")
+                usual = Flapping()
+                if values.flag("active", default=True):
+                    found = Flapping(
+                        attempts=int(values.number("attempts", usual.attempts, 1)),
+                        window=values.number("window", usual.window),
+                        max_retry=int(values.number("max_retry", usual.max_retry, -1)),
+                    )
+                values.number("retry_in", 7)
+                message = "flapping: a program that ends too often is given up; there is no longer wait before that"
+                hint = "systemctl reset-failed UNIT, then start; `delay` and `max_delay` of the native config wait"
+                self.problems.note(section.span, message, code="circus-flapping", hint=hint)
+                continue
+            hint = _PLUGINS.get(use, "find out what it does for you: it runs in no program of ours")
+            message = (
+                f"{section.name.removeprefix('plugin:')}: the plugin {use or 'without `use`'} is left out"
+            )
+            self.problems.warning(section.span, message, code="circus-plugin", hint=hint, lost=True)
+        return found
+
+    def sockets(self) -> dict[str, Socket]:
+        """The sockets by name, in small letters as circus has them."""
+        found = {}
+        for section in self.config.sections.values():
+            if section.name.startswith("socket:"):
+                socket = read_socket(self.values(section), self.problems)
+                if socket is not None:
+                    found[section.name.removeprefix("socket:").lower()] = socket
+        return found
+
+    def watchers(
+        self, umask: int | None, flapping: Flapping | None, sockets: dict[str, Socket]
+    ) -> tuple[Process, ...]:
+        """All watchers, in their order."""
+        found: list[tuple[Process, tuple[int, ...], Span]] = []
+        readers: list[WatcherReader] = []
+        taken: dict[str, str] = {}
+        for section in self.config.sections.values():
+            if not section.name.startswith("watcher:"):
+                continue
+            name = section.name.partition(":")[2]
+            own = self.environment(name)
+            values = self.values(section, own)
+            around = Around(
+                directory=PurePosixPath(self.path.parent),
+                environ=self.options.environ,
+                shared=self.shared,
+                own=own,
+                sockets=sockets,
+                flapping=flapping,
+                umask=umask,
+            )
+            reader = WatcherReader(values, name, around, self.problems)
+            process = reader.read()
+            if process is None:
+                continue
+            readers.append(reader)
+            if process.listen.share:
+                address = f"{process.listen.path or process.listen.port}"
+                if address in taken:
+                    message = f"two watchers share the socket {address}: {taken[address]} and {name}"
+                    hint = "one of them: a socket unit belongs to one process"
+                    self.problems.error(section.span, message, code="circus-socket", hint=hint)
+                taken.setdefault(address, name)
+            priority = -int(values.number("priority", 0, -(10**9)))
+            found.append((process, (priority,), process.origins.get("depends_on", process.span)))
+        processes, place = in_order(found)
+        if place is not None:
+            message = (
+                "priority: a watcher starts behind those of a higher one, and its own start asks for theirs"
+            )
+            hint = "leave priority out where the order does not matter"
+            self.problems.note(place, message, code="circus-priority", hint=hint)
+        if readers and not self.problems.has_errors:
+            self.tell_all(readers)
+        return tuple(processes)
+
+    def environment(self, name: str) -> dict[str, IniEntry]:
+        """What the `[env:...]` sections say of a watcher, a later one over an earlier one."""
+        found: dict[str, IniEntry] = {}
+        for section in self.config.sections.values():
+            if section.name.startswith("env:"):
+                patterns = section.name.removeprefix("env:").split(",")
+                if any(fnmatch(name, pattern.strip()) for pattern in patterns):
+                    found.update(section.entries)
+        return found
+
+    def tell_others(self) -> None:
+        """Sections that circus does not have."""
+        names = {name.partition(":")[2] for name in self.config.sections if name.startswith("watcher:")}
+        for section in self.config.sections.values():
+            kind, colon, rest = section.name.partition(":")
+            if section.name in {"circus", "env"} or (kind in {"watcher", "socket", "plugin"} and colon):
+                continue
+            if kind == "env" and colon:
+                patterns = [pattern.strip() for pattern in rest.split(",")]
+                unused = [word for word in patterns if not any(fnmatch(name, word) for name in names)]
+                if unused:
+                    message = f"there is no watcher {unused[0]!r}: its variables go nowhere"
+                    hint = f"there are: {', '.join(sorted(names)) or 'none'}"
+                    self.problems.warning(section.span, message, code="circus-env", hint=hint)
+                continue
+            message = f"circus has no section [{section.name}] and ignores it"
+            hint = "[watcher:NAME], [socket:NAME], [env:NAME], [plugin:NAME], [env] and [circus]"
+            self.problems.warning(section.span, message, code="circus-unknown-key", hint=hint)
+
+    def tell_all(self, readers: list[WatcherReader]) -> None:
+        """What holds for all watchers: told once."""
+        whole = self.config.source.whole()
+        copying = [reader.name for reader in readers if reader.copies_env]
+        if copying:
+            several = f" and {len(copying) - 1} more" if len(copying) > 1 else ""
+            message = (
+                f"copy_env: systemd starts {copying[0]}{several} with a clean environment, without circusd's"
+            )
+            hint = "put what a program reads into [env:NAME]"
+            self.problems.note(whole, message, code="circus-environment", hint=hint)
+        rotated = list(dict.fromkeys(path for reader in readers for path in reader.rotates))
+        if rotated:
+            several = f" and {len(rotated) - 1} more" if len(rotated) > 1 else ""
+            message = f"nothing rotates the log file {rotated[0]}{several} any more"
+            hint = "leave the stream out: the journal keeps its size by itself; or give logrotate the file, with copytruncate"
+            self.problems.warning(whole, message, code="circus-rotation", hint=hint, lost=True)
+        without = [reader.name for reader in readers if reader.values.section.get("working_dir") is None]
+        if without:
+            several = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            message = (
+                f"no working_dir, so {self.path.parent} is the working directory: {without[0]}{several}"
+            )
+            hint = "circus leaves a program in the folder that circusd was started in: write working_dir"
+            self.problems.note(whole, message, code="circus-directory", hint=hint)
+
+
+IMPORTER = CircusImporter()
