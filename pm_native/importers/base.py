@@ -22,7 +22,8 @@ class ImportOptions:
     `project_name` overrides the name that the importer would choose (the folder's). `variant` is PM2's `--env`.
     `formation` gives instance counts by process name (`web=2`), `base_port` the first PORT of a Procfile.
     `dialect` is which tool's Procfile it is, `profiles` are those of compose that are switched on.
-    `environ` is the caller's environment, which some formats read.
+    `more_files` are laid over the file itself, as compose does it. `environ` is the caller's environment, which some
+    formats read.
     """
 
     project_name: str | None = None
@@ -31,6 +32,7 @@ class ImportOptions:
     base_port: int | None = None
     dialect: str | None = None
     profiles: tuple[str, ...] = ()
+    more_files: tuple[Path, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
 
 

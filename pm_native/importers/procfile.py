@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 from pm_native.errors import Span
 from pm_native.importers.base import Field
-from pm_native.importers.procfile_shell import read_shell_line
+from pm_native.importers.shell import read_shell_line
 from pm_native.model.names import is_name, nearest_name
 from pm_native.model.project import (
     Listen,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pm_native.errors import Diagnostics, Source
     from pm_native.importers.base import ImportOptions
     from pm_native.importers.detect import Contents
-    from pm_native.importers.procfile_shell import ShellLine
+    from pm_native.importers.shell import ShellLine
 
 _ENTRY = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(\S.*)")
 _NEARLY = re.compile(r"\s*[^\s:#]+\s*:(?!//)")

@@ -25,6 +25,9 @@ _BUILT_IN = {
     "pm2": "pm_native.importers.pm2",
     "supervisord": "pm_native.importers.supervisord",
     "circus": "pm_native.importers.circus",
+    "compose": "pm_native.importers.compose",
+    "process-compose": "pm_native.importers.process_compose",
+    "tuix": "pm_native.importers.tuix",
 }
 
 

@@ -7,6 +7,8 @@ from dataclasses import MISSING, fields, is_dataclass
 
 import pytest
 
+from pm_native.model.health import Check, Health
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,15 @@ def _settings(process: Process) -> list[str]:
                 f"  [{item.section}] {item.name}={' '.join(item.values)} ({_place(item.span)})"
                 for item in value
             ]
+        elif isinstance(value, Health):
+            for phase, check in value.checks:
+                parts = [
+                    f"{part.name}={getattr(check, part.name)!r}"
+                    for part in fields(check)
+                    if part.name != "span"
+                    and getattr(check, part.name) != getattr(Check(probes=()), part.name)
+                ]
+                lines.append(f"  health.{phase}: {' '.join(parts)} ({_place(check.span)})")
         elif is_dataclass(value) and not isinstance(value, type):
             lines += [
                 f"  {field.name}.{part.name} = {getattr(value, part.name)!r}"

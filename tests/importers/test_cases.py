@@ -31,11 +31,12 @@ def test_case(name: str, tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "shop"
     shutil.copytree(CASES / name, folder)
     (folder / "expected.txt").unlink()
-    path = next(path for path in sorted(folder.iterdir()) if found.recognises(path))
-    if path.suffix in PROGRAM_SUFFIXES:
-        needs_node()
     options = folder / "options.json"
     given = json.loads(options.read_text()) if options.exists() else {}
+    usual = next((path for path in sorted(folder.iterdir()) if found.recognises(path)), folder)
+    path = folder / given.pop("file") if "file" in given else usual
+    if path.suffix in PROGRAM_SUFFIXES:
+        needs_node()
     extra = {key: value.replace("$DIR", str(folder)) for key, value in given.pop("environ", {}).items()}
     text = text_of(*read(found, path, extra, **given), folder)
     expected = CASES / name / "expected.txt"

@@ -15,7 +15,7 @@ from pm_native.importers import registry
 from pm_native.importers.pm2 import IMPORTER as PM2
 from pm_native.importers.procfile import IMPORTER as PROCFILE
 
-BUILT_IN = ["procfile", "pm2", "supervisord", "circus"]
+BUILT_IN = ["procfile", "pm2", "supervisord", "circus", "compose", "process-compose", "tuix"]
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ class Pm2Importer:
         if path.suffix in {".js", ".cjs", ".mjs"}:
             return self._evaluated(path, source, options, files, problems)
         if path.suffix in {".yml", ".yaml"}:
-            from pm_native.importers.pm2.yaml import as_yaml_1_2  # noqa: PLC0415 - for YAML only
+            from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
 
             tree = parse_yaml(source, problems)
             return as_yaml_1_2(tree) if tree else None

@@ -1,4 +1,4 @@
-"""YAML as PM2 reads it: by version 1.2, where `yes`, `off`, `0755` and `12:30` are what they look like."""
+"""YAML by version 1.2, as Node and Go tools read it: `yes`, `off`, `0755` and `12:30` are what they look like."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pm_native.importers.procfile_shell import read_shell_line
+from pm_native.importers.shell import read_shell_line
 
 SHELL = ("/bin/sh", "-c")
 

@@ -1,0 +1,194 @@
+"""The files of a compose project to its services: variables, includes, overrides, extends, profiles."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pm_native.importers.compose.merge import merged, with_paths_of
+from pm_native.importers.expand import Expander, expand_tree
+from pm_native.importers.tree import Entries, scalar_text
+from pm_native.syntax.node import Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pm_native.errors import Diagnostics
+    from pm_native.importers.base import ImportOptions
+    from pm_native.importers.files import Files
+
+_FILES_MAX = 64  # of one project, what is included counted in
+_EXTENDS_MAX = 32
+_DEFAULT_STEMS = frozenset({"compose", "docker-compose"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A project as compose sees it: the tree of all its files, and the services that are switched on."""
+
+    root: Node
+    services: Mapping[str, Node]
+    inactive: Mapping[str, tuple[str, ...]]  # the profiles of those that are not
+    environ: Mapping[str, str]
+
+
+class Composer:
+    """Reads the files of one project."""
+
+    def __init__(self, files: Files, options: ImportOptions, problems: Diagnostics) -> None:
+        self.files = files
+        self.options = options
+        self.problems = problems
+        self._read = 0
+
+    def compose(self) -> Composed | None:
+        """All of the project; None after adding an error."""
+        environ = {**self._dotenv(self.files.directory), **self.options.environ}
+        paths = [self.files.path, *self._more(environ)]
+        root: Node | None = None
+        for path in paths:
+            layer = self._file(path, self.files.directory, environ, ())
+            if layer is not None:
+                root = layer if root is None else merged(root, layer)
+        if root is None or not isinstance(root.value, dict):
+            return None
+        top = Entries(root, self.problems)
+        wanted = set(self.options.profiles)
+        if not wanted:
+            wanted = {name for name in environ.get("COMPOSE_PROFILES", "").split(",") if name}
+        services: dict[str, Node] = {}
+        inactive: dict[str, tuple[str, ...]] = {}
+        for name, node in top.table("services"):
+            profiles = Entries(node, self.problems, name).words("profiles")
+            if profiles and "*" not in wanted and not wanted & set(profiles):
+                inactive[name] = profiles
+            else:
+                services[name] = node
+        return Composed(root=root, services=services, inactive=inactive, environ=environ)
+
+    def _dotenv(self, directory: Path) -> dict[str, str]:
+        from pm_native.syntax import Dialect  # noqa: PLC0415 - loaded on first use
+
+        environ = self.options.environ
+        found = self.files.environment(directory / ".env", Dialect.DOTENV, environ=environ)
+        return {name: variable.value for name, variable in found.items()}
+
+    def _more(self, environ: Mapping[str, str]) -> list[Path]:
+        """The files that are laid over the first: those asked for, those of COMPOSE_FILE, or the override beside it."""
+        own = self.files.path
+        if self.options.more_files:
+            return [Path(os.path.abspath(path)) for path in self.options.more_files]  # noqa: PTH100 - Path keeps ".."
+        if listed := environ.get("COMPOSE_FILE"):
+            separator = environ.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+            paths = [Path(os.path.normpath(self.files.directory / part)) for part in listed.split(separator)]
+            if paths[0] == own:
+                return paths[1:]
+        if own.stem in _DEFAULT_STEMS:
+            for suffix in (".yaml", ".yml"):
+                beside = own.with_name(f"{own.stem}.override{suffix}")
+                if beside.exists():
+                    return [beside]
+        return []
+
+    def _file(
+        self, path: Path, directory: Path, environ: Mapping[str, str], seen: tuple[Path, ...]
+    ) -> Node | None:
+        """One file with its variables put in, what it includes below it, what its services extend in them."""
+        self._read += 1
+        if self._read > _FILES_MAX:
+            if self._read == _FILES_MAX + 1:
+                message = f"this project has more than {_FILES_MAX} files"
+                hint = "`docker compose config` puts them into one"
+                whole = self._whole(path)
+                self.problems.error(whole.span, message, code="compose-files", hint=hint)
+            return None
+        tree = self.files.yaml(path)
+        if tree is None:
+            return None
+        tree = expand_tree(tree, Expander(environ.get, is_strict=True), self.problems, "compose")
+        top = Entries(tree, self.problems)
+        if not isinstance(tree.value, dict):
+            return None
+        services = {
+            name: with_paths_of(self._extended(name, node, top, path, environ, ()), directory)
+            for name, node in top.table("services")
+        }
+        root = tree
+        if "services" in top:
+            node = top.entries["services"]
+            root = Node(
+                {**tree.value, "services": Node(dict(services), node.span, node.key_span)}, tree.span
+            )
+        for item in top.nodes("include"):
+            if (below := self._included(item, path, environ, (*seen, path))) is not None:
+                root = merged(below, root)
+        return root
+
+    def _whole(self, path: Path) -> Node:
+        from pm_native.errors import Source  # noqa: PLC0415 - for the unhappy path
+
+        return Node(None, Source(self.files.name_of(path), "").whole())
+
+    def _included(
+        self, item: Node, by: Path, environ: Mapping[str, str], seen: tuple[Path, ...]
+    ) -> Node | None:
+        """What an entry of `include` brings in."""
+        entry = Entries(item, self.problems, "include") if isinstance(item.value, dict) else None
+        texts = entry.words("path") if entry is not None else (scalar_text(item),)
+        found: Node | None = None
+        directory: Path | None = None
+        for text in texts:
+            path = Path(os.path.normpath(by.parent / text))
+            if path in seen:
+                message, hint = f"{path.name} includes itself in the end", "take one `include` out"
+                self.problems.error(item.span, message, code="include-cycle", hint=hint)
+                return None
+            given = entry.text("project_directory") if entry is not None else None
+            directory = directory or (Path(os.path.normpath(by.parent / given)) if given else path.parent)
+            layer = self._file(path, directory, {**self._dotenv(directory), **environ}, seen)
+            if layer is not None:
+                found = layer if found is None else merged(found, layer)
+        return found
+
+    def _extended(  # noqa: PLR0913, PLR0917 - the service, and where it stands
+        self,
+        name: str,
+        node: Node,
+        top: Entries,
+        path: Path,
+        environ: Mapping[str, str],
+        chain: tuple[tuple[Path, str], ...],
+    ) -> Node:
+        """The service laid over the one that it extends."""
+        entries = Entries(node, self.problems, name)
+        extends = entries.node_of("extends")
+        if extends is None or not isinstance(node.value, dict):
+            return node
+        inner = Entries(extends, self.problems, "extends") if isinstance(extends.value, dict) else None
+        other = (inner.text("service") if inner is not None else scalar_text(extends)) or name
+        file = inner.text("file") if inner is not None else None
+        chain = (*chain, (path, name))
+        there = Path(os.path.normpath(path.parent / file)) if file else path
+        if (there, other) in chain or len(chain) > _EXTENDS_MAX:
+            message, hint = f"{name} extends itself in the end", "take one `extends` out"
+            self.problems.error(extends.key, message, code="extends-cycle", hint=hint)
+            return node
+        if there != path:
+            tree = self.files.yaml(there)
+            if tree is None:
+                return node
+            expander = Expander(environ.get, is_strict=True)
+            top = Entries(expand_tree(tree, expander, self.problems, "compose"), self.problems)
+        base = top.table("services").node_of(other)
+        if base is None:
+            message = f"{name} extends {other!r}, which is no service of {self.files.name_of(there)}"
+            hint = "name a service that is there"
+            self.problems.error(extends.key, message, code="compose-extends", hint=hint)
+            return node
+        base = self._extended(other, base, top, there, environ, chain)
+        if there != path:
+            base = with_paths_of(base, there.parent)
+        own = {key: item for key, item in node.value.items() if key != "extends"}
+        return merged(base, Node(own, node.span, node.key_span))

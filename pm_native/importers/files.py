@@ -1,0 +1,127 @@
+"""The files that belong to one foreign config: each read once, and recorded as a source of the project."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from pm_native.model.project import Variable
+from pm_native.model.record import SourceFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pm_native.errors import Diagnostics, Source, Span
+    from pm_native.syntax import Dialect, Node
+
+
+class Files:
+    """Reads files; `sources` gets each that was read. `base` is the folder of the config, `name` its own in diagnostics."""
+
+    def __init__(self, path: Path, name: str, problems: Diagnostics) -> None:
+        self.path = path.absolute()
+        self.directory = self.path.parent
+        self.problems = problems
+        self.sources: list[SourceFile] = []
+        self._prefix = Path(name).parent
+        self._environments: dict[tuple[Path, str], dict[str, Variable]] = {}
+
+    def name_of(self, path: Path) -> str:
+        """What the owner calls the file: as the config itself was called, where it is below its folder."""
+        if path.is_relative_to(self.directory):
+            return str(self._prefix / path.relative_to(self.directory))
+        return str(path)
+
+    def read(self, path: Path, *, is_environment: bool = False) -> Source | None:
+        """The text of a file; None after adding an error."""
+        from pm_native.syntax import read_source  # noqa: PLC0415 - loaded on first use
+
+        source = read_source(
+            path, self.name_of(path), self.problems, allow_empty=is_environment, is_secret=is_environment
+        )
+        if source is not None:
+            record = SourceFile(path=str(path), sha256=sha256(path.read_bytes()).hexdigest())
+            if record not in self.sources:
+                self.sources.append(record)
+        return source
+
+    def yaml(self, path: Path) -> Node | None:
+        """The tree of a YAML or JSON file, by YAML 1.2; None after adding an error."""
+        source = self.read(path)
+        return parse_tree(source, path.suffix, self.problems) if source is not None else None
+
+    def environment(
+        self,
+        path: Path,
+        dialect: Dialect,
+        *,
+        asked_at: Span | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> dict[str, Variable]:
+        """The variables of an environment file; with `asked_at` it is an error that there is none.
+
+        With `environ`, `${NAME:-default}` is replaced as compose does: by what is there, then by what the file set above.
+        """
+        from pm_native.syntax import parse_dotenv  # noqa: PLC0415 - loaded on first use
+
+        key = (path, f"{dialect} {environ is not None}")
+        if key not in self._environments:
+            self._environments[key] = {}
+            if not path.exists():
+                if asked_at is not None:
+                    hint = "make it, or take the line out"
+                    message = f"there is no environment file {path}"
+                    self.problems.error(asked_at, message, code="environment-file-missing", hint=hint)
+                return {}
+            source = self.read(path, is_environment=True)
+            if source is not None and environ is not None:
+                self._environments[key] = self._expanded(source, environ)
+            elif source is not None:
+                parsed = parse_dotenv(source, self.problems, dialect=dialect)
+                self._environments[key] = {
+                    name: Variable(value=str(node.value), span=node.span) for name, node in parsed.items()
+                }
+        return self._environments[key]
+
+    def _expanded(self, source: Source, environ: Mapping[str, str]) -> dict[str, Variable]:
+        from pm_native.errors import Diagnostics  # noqa: PLC0415 - loaded by now
+        from pm_native.importers.expand import Expander, ExpandError  # noqa: PLC0415 - one format a run
+        from pm_native.syntax import parse_dotenv  # noqa: PLC0415 - loaded on first use
+
+        told = Diagnostics()
+        found: dict[str, Variable] = {}
+
+        def lookup(name: str) -> str | None:
+            return environ[name] if name in environ else found[name].value if name in found else None
+
+        for name, node in parse_dotenv(source, told).items():
+            value = str(node.value)
+            is_literal = source.line(node.span.line)[node.span.column - 1 :].startswith("'")
+            if "$" in value and not is_literal:
+                expander = Expander(lookup, is_strict=False)
+                try:
+                    value = expander(value)
+                except ExpandError as error:
+                    self.problems.error(node.span, error.message, code="env-reference", hint=error.hint)
+                for missing in sorted(expander.missing):
+                    hint = f"${missing} is replaced here; in single quotes a $ is a $"
+                    message = f"{missing} is not set above, nor for this run, and so empty here"
+                    self.problems.warning(node.span, message, code="env-reference", hint=hint)
+            found[name] = Variable(value=value, span=node.span)
+        for item in told:
+            if item.code != "env-not-expanded":  # it has been
+                self.problems.add(item)
+        return found
+
+
+def parse_tree(source: Source, suffix: str, problems: Diagnostics) -> Node | None:
+    """The tree of a YAML or JSON text, by YAML 1.2; None after adding an error."""
+    from pm_native.syntax import parse_json, parse_yaml  # noqa: PLC0415 - loaded on first use
+
+    if suffix == ".json":
+        return parse_json(source, problems)
+    from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
+
+    tree = parse_yaml(source, problems)
+    return as_yaml_1_2(tree) if tree is not None else None

@@ -1,0 +1,220 @@
+"""One process of TUIX's: its words in those of the model."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from pm_native.importers.tree import scalar_text
+from pm_native.model.health import Check, ExecProbe, Health, HttpProbe, OutputProbe, TcpProbe
+from pm_native.model.names import is_name, is_variable, nearest_name
+from pm_native.model.project import Limits, Logs, Process, Restart, RestartPolicy, Variable
+from pm_native.model.quantity import INFINITY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pm_native.errors import Diagnostics, Span
+    from pm_native.importers.tree import Entries
+    from pm_native.model.health import Probe
+
+_MSEC = 1000
+_MAX_RESTARTS = 5
+_SIGTERM_CODE = 143
+_INTERPRETERS = {"node": "node", "bun": "bun", "deno": "deno", "python": "python3", "ruby": "ruby"}
+
+
+class Reader:
+    """Reads one process."""
+
+    def __init__(self, own: str, entries: Entries, base: Path, top: Entries, problems: Diagnostics) -> None:
+        self.own = own
+        self.entries = entries
+        self.base = base
+        self.top = top
+        self.problems = problems
+        self.origins: dict[str, Span] = {}
+
+    def process(self) -> Process:
+        """The process."""
+        name = self.own if is_name(self.own) else nearest_name(self.own)
+        if name != self.own:
+            hint = "unit names take letters, digits, '_', '.' and '-'"
+            message = f"{self.own!r} is called {name!r} here"
+            self.problems.note(self.entries.place("name"), message, code="tuix-name", hint=hint)
+        cwd = os.path.normpath(self.base / (self.top.text("cwd") or "") / (self.entries.text("cwd") or ""))
+        self._origin("directory", "cwd")
+        health, start_timeout = self._health()
+        if self.entries.flag("autostart", default=True) is False:
+            self._origin("autostart", "autostart")
+        return Process(
+            name=name,
+            command=self._command(),
+            directory=PurePosixPath(cwd),
+            restart=self._restart(),
+            limits=self._limits(),
+            logs=self._logs(cwd),
+            health=health,
+            start_timeout_usec=start_timeout,
+            autostart=self.entries.flag("autostart", default=True),
+            user=self._id("user", "uid"),
+            group=self._id("group", "gid"),
+            environment=self._environment(),
+            span=self.entries.node.span,
+            origins=self.origins,
+        )
+
+    def _origin(self, path: str, key: str) -> None:
+        if key in self.entries:
+            self.origins[path] = self.entries.place(key)
+
+    def _command(self) -> tuple[str, ...]:
+        self._origin("command", "command")
+        text = (self.entries.text("command") or "").strip()
+        if not text:
+            message, hint = f"{self.own}: there is no command", '"command": "node", "args": ["server.js"]'
+            self.problems.error(self.entries.node.span, message, code="missing-key", hint=hint)
+            return ("true",)
+        arguments = self.entries.words("args")
+        interpreter = self.entries.text("interpreter")
+        if interpreter == "shell":
+            return ("/bin/sh", "-c", " ".join((text, *arguments)))
+        if interpreter is not None and interpreter not in _INTERPRETERS:
+            hint = f"one of {', '.join(_INTERPRETERS)}, shell"
+            message = f"unknown interpreter {interpreter!r}"
+            self.problems.error(self.entries.place("interpreter"), message, code="unknown-value", hint=hint)
+        before = (_INTERPRETERS[interpreter],) if interpreter in _INTERPRETERS else ()
+        if arguments or before:
+            return (*before, text, *arguments)
+        try:
+            return tuple(shlex.split(text)) or ("true",)
+        except ValueError as error:
+            hint = "close the quote, or give the arguments in `args`"
+            message = f"cannot split the command into words: {str(error).lower()}"
+            self.problems.error(self.entries.place("command"), message, code="bad-command", hint=hint)
+            return (text,)
+
+    def _restart(self) -> Restart:
+        default = self.top.flag("autoRestart")
+        key = "autorestart" if "autorestart" in self.entries else "autoRestart"
+        self._origin("restart.policy", key)
+        if not self.entries.flag(key, default=default):
+            return Restart(policy=RestartPolicy.NO)
+        self._origin("restart.limit", "maxRestarts")
+        self._origin("restart.delay", "restartDelay")
+        return Restart(
+            policy=RestartPolicy.ALWAYS,
+            delay_usec=self._msec(self.entries, "restartDelay", 1000),
+            limit=self.entries.whole("maxRestarts", 0, 1_000_000) or _MAX_RESTARTS,
+            window_usec=INFINITY,
+            prevent_codes=(0, _SIGTERM_CODE),
+        )
+
+    def _msec(self, entries: Entries, key: str, default: float) -> int:
+        number = entries.number(key)
+        return int(min(max(default if number is None else number, 0), 1e12) * _MSEC)
+
+    def _limits(self) -> Limits:
+        self._origin("limits.memory", "maxMemory")
+        self._origin("limits.cpu", "maxCpu")
+        memory, cpu = self.entries.number("maxMemory"), self.entries.number("maxCpu")
+        return Limits(
+            memory_bytes=int(min(memory, 1e9) * (1 << 20)) if memory and memory > 0 else None,
+            cpu_permyriad=round(min(cpu, 1e6) * 100) if cpu and cpu > 0 else None,
+        )
+
+    def _logs(self, cwd: str) -> Logs:
+        def target(key: str, default: str) -> str:
+            text = self.entries.text(key)
+            return os.path.normpath(os.path.join(cwd, text)) if text else default  # noqa: PTH118 - a text
+
+        stdout = target("logFile", "journal")
+        self._origin("logs", "logFile" if "logFile" in self.entries else "errorFile")
+        return Logs(stdout=stdout, stderr=target("errorFile", stdout))
+
+    def _id(self, path: str, key: str) -> str | None:
+        number = self.entries.whole(key, 0, (1 << 32) - 2)
+        self._origin(path, key)
+        return str(number) if number is not None else None
+
+    def _environment(self) -> dict[str, Variable]:
+        """The variables of all processes, the process's own, and the names that TUIX tells it."""
+        found = {
+            "TUIX_PROCESS_NAME": Variable(value=self.own, span=self.entries.node.span),
+            "TUIX_MANAGED": Variable(value="true", span=self.entries.node.span),
+        }
+        for table in (self.top.table("globalEnv"), self.entries.table("env")):
+            for name, node in table:
+                if not is_variable(name):
+                    hint = "letters, digits and _, no digit first"
+                    message = f"not a name of an environment variable: {name!r}"
+                    self.problems.error(node.key, message, code="bad-variable-name", hint=hint)
+                elif isinstance(node.value, list | dict):
+                    message, hint = f"env: {name} is {node.kind}", "write a text"
+                    self.problems.error(node.span, message, code="wrong-type", hint=hint)
+                else:
+                    found[name] = Variable(value=scalar_text(node), span=node.span)
+        return found
+
+    def _health(self) -> tuple[Health | None, int | None]:
+        table = self.entries.table("healthCheck")
+        probe = self._probe(table) if table.entries else None
+        if probe is None:
+            return None, None
+        self._origin("health", "healthCheck")
+        if isinstance(probe, OutputProbe):
+            check = Check(probes=(probe,), span=table.node.key)
+            return Health(ready=check), INFINITY
+        check = Check(
+            probes=(probe,),
+            interval_usec=max(self._msec(table, "interval", 30_000), _MSEC),
+            timeout_usec=max(self._msec(table, "timeout", 5000), _MSEC),
+            retries=table.whole("retries", 0, 1000) or 3,
+            start_period_usec=self._msec(table, "startPeriod", 0) + self._msec(table, "startupDelay", 0),
+            span=table.node.key,
+        )
+        return Health(ready=check, alive=check), None
+
+    def _probe(self, table: Entries) -> Probe | None:
+        match table.text("type"):
+            case "output" if pattern := table.text("outputPattern"):
+                return OutputProbe(pattern=pattern)
+            case "script" if script := table.text("script"):
+                return ExecProbe(command=("/bin/sh", "-c", script))
+            case "tcp" if port := table.whole("port", 1, 65535):
+                return TcpProbe(host=table.text("host") or "127.0.0.1", port=port)
+            case "http" if url := table.text("url"):
+                return self._http(table, url)
+            case found:
+                wants = {"output": "outputPattern", "script": "script", "tcp": "port", "http": "url"}
+                hint = "type is one of output, http, tcp and script"
+                if found in wants:
+                    hint = f"{found} wants {wants[found]}"
+                message = f"{self.own}: this health check says too little"
+                self.problems.error(table.node.key, message, code="tuix-health", hint=hint)
+                return None
+
+    def _http(self, table: Entries, url: str) -> HttpProbe | None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            hint = "such as http://127.0.0.1:3000/health"
+            self.problems.error(table.place("url"), "not a URL to probe", code="tuix-health", hint=hint)
+            return None
+        statuses = [
+            int(text) for text in table.words("expectedStatus") if text.isdecimal() and len(text) < 4
+        ]
+        return HttpProbe(
+            path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            host=parts.hostname,
+            port=port or (443 if parts.scheme == "https" else 80),
+            tls=parts.scheme == "https",
+            method=(table.text("method") or "GET").upper(),
+            status=tuple((code, code) for code in statuses) or ((200, 299),),
+        )
