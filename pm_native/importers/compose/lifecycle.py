@@ -103,7 +103,6 @@ class Lifecycle:
             timeout_usec=self._duration(table, "timeout", 30 * SECOND) or 30 * SECOND,
             retries=table.whole("retries", 0, 1000) or 3,
             start_period_usec=self._duration(table, "start_period", 0),
-            jitter_permyriad=0,
             action=Action(does=Does.STATUS),
             span=table.node.key,
         )

@@ -11,7 +11,7 @@ _SCREEN = "it is about process-compose's own screen and server"
 _LOG_FORMAT = (
     "it shapes process-compose's own log files; the output of programs goes to the journal as it is"
 )
-_PROBE = "a check of `health.ready` and of `health.alive`"
+_PROBE = "a check of `health.startup` and of `health.alive`"
 
 
 def _probe(name: str, becomes: str) -> tuple[Field, ...]:

@@ -41,10 +41,7 @@ def health_of(
     if ready is None and alive is None:
         return None, None
     origins["health"] = entries.place("readiness_probe", "liveness_probe")
-    if ready is None:
-        return Health(alive=alive), None
-    patience = ready.start_period_usec + ready.interval_usec * ready.retries + ready.timeout_usec
-    return Health(ready=ready, alive=alive or ready), patience
+    return Health(startup=ready, alive=alive or ready), None
 
 
 def _check(entries: Entries, expand: Callable[..., str], shell: Shell) -> Check | None:
