@@ -7,7 +7,7 @@ WORKERS := $(shell expr $$(nproc) + 1)
 READY := $(VENV)/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench docs lint machine clean venv
+.PHONY: demo test bench docs lint machine deb rpm wheel release clean venv
 
 demo: $(READY) machine
 	$(VENV)/bin/python examples/demo.py
@@ -29,6 +29,24 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# What is shipped, in dist/: `make release` builds and checks all of it (see CONTRIBUTING.md).
+deb:
+	packaging/bootstrap.sh packages >/dev/null
+	packaging/deb.sh dist
+
+rpm:
+	packaging/bootstrap.sh packages >/dev/null
+	packaging/rpm.sh dist
+
+wheel: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[release]'
+	$(VENV)/bin/python -m build --outdir dist
+	$(VENV)/bin/python -m twine check --strict dist/*.whl dist/*.tar.gz
+
+release: wheel deb rpm
+	lintian --pedantic --display-info --fail-on=error,warning,info,pedantic --allow-root dist/*.changes
+	rpmlint --config packaging/rpm/rpmlint.toml dist/*.rpm dist/*.spec
 
 venv: $(READY)
 

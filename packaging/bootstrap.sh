@@ -3,6 +3,7 @@
 #
 #   packaging/bootstrap.sh            a python3 that can make a virtualenv
 #   packaging/bootstrap.sh machine    also what the tests on a booted systemd need
+#   packaging/bootstrap.sh packages   also what builds and checks the .deb and the .rpm
 #
 # The last line on stdout is the interpreter to use. Without root nothing is installed: what is missing for
 # python ends the run with a hint, what is missing for machines is only told (those tests are skipped).
@@ -24,12 +25,20 @@ find_python() {
 missing_for_machine() {
     for pair in \
         systemctl:systemd systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux \
-        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs openssl:openssl; do
+        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs openssl:openssl \
+        mandoc:mandoc man:man-db zsh:zsh fish:fish; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
     [ -e /usr/lib/systemd/user/dbus.socket ] || echo dbus-user-session
     [ -n "$(find /lib/*/security /usr/lib/*/security -name pam_systemd.so 2>/dev/null)" ] || echo libpam-systemd
+}
+
+missing_for_packages() {
+    for package in debhelper dh-python dpkg-dev lintian pybuild-plugin-pyproject python3-all python3-build python3-click \
+        python3-hatchling rpm rpmlint; do
+        dpkg-query --show --showformat '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || echo "$package"
+    done
 }
 
 # Installs its arguments if that is possible here; fails without a word if not.
@@ -57,6 +66,15 @@ if [ "${1:-}" = machine ]; then
     # shellcheck disable=SC2086  # a list of words
     if [ -n "$missing" ] && ! install $missing; then
         echo "tests on a booted systemd need, and will be skipped without: apt-get install $missing" >&2
+    fi
+fi
+
+if [ "${1:-}" = packages ]; then
+    missing=$(missing_for_packages | tr '\n' ' ')
+    # shellcheck disable=SC2086  # a list of words
+    if [ -n "$missing" ] && ! install $missing; then
+        echo "packages cannot be built without: apt-get install $missing" >&2
+        exit 69
     fi
 fi
 

@@ -1,6 +1,6 @@
 """Boot a throwaway machine and run one command in it, or a shell.
 
-    python tests/machine/__main__.py [--root host|trixie] [--user NAME] [-- COMMAND...]
+    python tests/machine/__main__.py [--root host|trixie|bookworm] [--user NAME] [-- COMMAND...]
     python tests/machine/__main__.py --mop-up
 
 The exit status is the command's. It needs root and nothing but the standard library.
@@ -23,11 +23,12 @@ def main() -> int:
     ]  # run as a file, this finds only its own directory
     from tests.machine import nspawn
     from tests.machine.harness import CHECKOUT, Machine, MachineUnavailableError
+    from tests.machine.roots import SUITES
 
     parser = argparse.ArgumentParser(
         prog="python tests/machine/__main__.py", description="Run a command on a throwaway systemd machine."
     )
-    parser.add_argument("--root", choices=("host", "trixie"), default="host", help="what to boot")
+    parser.add_argument("--root", choices=("host", *SUITES), default="host", help="what to boot")
     parser.add_argument(
         "--user", help="make this user, with a systemd of its own, and run the command as it"
     )

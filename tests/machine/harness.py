@@ -48,7 +48,7 @@ def until(probe: Callable[[], bool], *, timeout: float, what: Callable[[], str])
 class Machine:
     """A booted machine; `Machine.boot` makes one, `stop` or the end of its `with` block ends it."""
 
-    def __init__(self, root: Root, machines: Path) -> None:
+    def __init__(self, root: Root, machines: Path, *, clean: bool) -> None:
         self.root = root
         self.version = root.systemd
         self.name = f"pm-native-{os.getpid()}-{secrets.token_hex(3)}"
@@ -56,12 +56,17 @@ class Machine:
         self.workdir, self._lock = nspawn.make_workdir(machines, self.name)
         self.boot_sec = 0.0
         self._container = nspawn.Container(
-            root, name=self.name, workdir=self.workdir, binds=needed_binds(root, self.python)
+            root,
+            name=self.name,
+            workdir=self.workdir,
+            binds=() if clean else needed_binds(root, self.python),
         )
 
     @classmethod
-    def boot(cls, root: str = "host", workdir: Path | None = None) -> Self:
-        """A machine on `root` ("host" or "trixie"), booted: systemd is `running` or `degraded`.
+    def boot(cls, root: str = "host", workdir: Path | None = None, *, clean: bool = False) -> Self:
+        """A machine on `root` ("host", "trixie" or "bookworm"), booted: systemd is `running` or `degraded`.
+
+        A `clean` one has neither the checkout nor a pm-native: to install one in.
 
         `workdir` holds the directories of machines, `.machine/` of the checkout by default; it has to be on a
         real file system, and what dead owners left in it is removed first. MachineUnavailableError says why
@@ -71,9 +76,10 @@ class Machine:
             raise MachineUnavailableError(reason)
         machines = workdir or CHECKOUT / ".machine"
         nspawn.mop_up(machines)
-        machine = cls(roots.open_root(root), machines)
+        machine = cls(roots.open_root(root), machines, clean=clean)
         try:
-            layers.prepare(machine.workdir / "upper", machine.root, name=machine.name, python=machine.python)
+            python = None if clean else machine.python
+            layers.prepare(machine.workdir / "upper", machine.root, name=machine.name, python=python)
             machine._start()
         except BaseException:
             machine.stop()

@@ -82,8 +82,11 @@ class Layer:
                 place.chmod(place.stat().st_mode & 0o7777 | 0o011)
 
 
-def prepare(upper: Path, root: Root, *, name: str, python: Path) -> None:
-    """Fill `upper` so that `root` boots quickly, quietly and with nothing of the host's own running."""
+def prepare(upper: Path, root: Root, *, name: str, python: Path | None) -> None:
+    """Fill `upper` so that `root` boots quickly, quietly and with nothing of the host's own running.
+
+    `python` runs the checkout's pm-native; None: the machine has none.
+    """
     layer = Layer(upper, root)
     layer.write("/etc/machine-id", f"{uuid.uuid4().hex}\n", mode=0o444)
     layer.write("/etc/hostname", f"{name}\n")
@@ -98,6 +101,12 @@ def prepare(upper: Path, root: Root, *, name: str, python: Path) -> None:
     layer.write("/etc/systemd/journald.conf.d/machine.conf", JOURNALD)
     # Debian's tmp.conf empties /tmp at boot, and the checkout may be mounted below it.
     layer.mask("/etc/tmpfiles.d/tmp.conf")
+    if python is not None:
+        offer_checkout(layer, root, python)
+
+
+def offer_checkout(layer: Layer, root: Root, python: Path) -> None:
+    """Put the checkout's pm-native on PATH, and let every user reach it."""
     layer.write("/usr/local/bin/pm-native", f'#!/bin/sh\nexec {python} -m pm_native "$@"\n', mode=0o755)
     layer.open_way_to(CHECKOUT / "pyproject.toml")
     if root.name == "host":

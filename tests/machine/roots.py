@@ -1,4 +1,4 @@
-"""What a test machine boots from: this host's own root, or a Debian 13 root made by mmdebstrap."""
+"""What a test machine boots from: this host's own root, or a root of Debian made by mmdebstrap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parents[2]
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 TRIXIE_SYSTEMD = 257
-TRIXIE_PACKAGES = (
+SUITES = {"trixie": TRIXIE_SYSTEMD, "bookworm": 252}
+PACKAGES = (
     "dbus",
     "dbus-user-session",
     "libpam-systemd",
@@ -33,6 +34,7 @@ TRIXIE_PACKAGES = (
     "python3-psutil",
     "python3-sdnotify",
     "python3-yaml",
+    "rpm",
     "systemd",
     "systemd-sysv",
 )
@@ -48,7 +50,7 @@ class MachineUnavailableError(Exception):
 class Root:
     """A root file system to boot from, never written to: a machine writes to an overlay on top."""
 
-    name: str  # "host" or "trixie"
+    name: str  # "host", "trixie" or "bookworm"
     path: Path
     systemd: int  # the version of systemd in it
     unified: bool  # boot with cgroup v2 alone; otherwise with what the host has
@@ -64,31 +66,31 @@ def host_systemd() -> int:
 
 
 def open_root(name: str) -> Root:
-    """The root called `name` ("host" or "trixie"), made now if need be; MachineUnavailableError if it cannot."""
+    """The root called `name` ("host" or a suite of Debian), made now if need be; MachineUnavailableError if it cannot."""
     if name == "host":
         if not (version := host_systemd()):
             raise MachineUnavailableError("this host has no systemd to boot (install systemd, systemd-sysv)")
         return Root(name=name, path=Path("/"), systemd=version, unified=False)
-    if name == "trixie":
-        return Root(name=name, path=trixie_path(), systemd=TRIXIE_SYSTEMD, unified=True)
-    raise ValueError(f"no root is called {name!r}: it is host or trixie")
+    if name in SUITES:
+        return Root(name=name, path=debian_path(name), systemd=SUITES[name], unified=True)
+    raise ValueError(f"no root is called {name!r}: it is host, {' or '.join(SUITES)}")
 
 
-def trixie_path() -> Path:
-    """The directory of the Debian 13 root: made once per list of packages, whole or not at all."""
+def debian_path(suite: str) -> Path:
+    """The directory of a root of Debian: made once per list of packages, whole or not at all."""
     cache = Path(os.environ.get("PM_NATIVE_CACHE", CHECKOUT / ".cache"))
-    digest = hashlib.sha256(" ".join((*TRIXIE_PACKAGES, *UNWANTED)).encode()).hexdigest()[:12]
-    root = cache / f"trixie-{digest}"
+    digest = hashlib.sha256(" ".join((*PACKAGES, *UNWANTED)).encode()).hexdigest()[:12]
+    root = cache / f"{suite}-{digest}"
     if root.is_dir():
         return root
     mirror = debian_mirror()
     cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / f"trixie-{digest}.lock"):
+    with locked(cache / f"{suite}-{digest}.lock"):
         if not root.is_dir():
-            scratch = cache / f"trixie-{digest}.new"
+            scratch = cache / f"{suite}-{digest}.new"
             if scratch.exists():
                 shutil.rmtree(scratch)
-            bootstrap(scratch, mirror)
+            bootstrap(suite, scratch, mirror)
             scratch.rename(root)
     return root
 
@@ -107,7 +109,7 @@ def debian_mirror() -> str:
         return mirror
     if not shutil.which("mmdebstrap") or not KEYRING.exists():
         raise MachineUnavailableError(
-            "a Debian 13 root cannot be made: install mmdebstrap and debian-archive-keyring"
+            "a root of Debian cannot be made: install mmdebstrap and debian-archive-keyring"
         )
     listing = subprocess.run(
         # Without --no-release-info apt names nothing until its lists have been downloaded.
@@ -121,12 +123,12 @@ def debian_mirror() -> str:
         if "debian" in uri and not re.search(r"[-/](security|updates|backports)", release):
             return uri
     raise MachineUnavailableError(
-        "a Debian 13 root cannot be made: apt knows no Debian mirror; set PM_NATIVE_DEBIAN_MIRROR"
+        "a root of Debian cannot be made: apt knows no Debian mirror; set PM_NATIVE_DEBIAN_MIRROR"
     )
 
 
-def bootstrap(scratch: Path, mirror: str) -> None:
-    """Make a Debian 13 root at `scratch`, in some 30 s; MachineUnavailableError tells mmdebstrap's last words."""
+def bootstrap(suite: str, scratch: Path, mirror: str) -> None:
+    """Make a root of Debian at `scratch`, in some 30 s; MachineUnavailableError tells mmdebstrap's last words."""
     made = subprocess.run(
         [
             # What mmdebstrap mounts, and mmdebstrap itself, ends with this process however that ends.
@@ -134,8 +136,8 @@ def bootstrap(scratch: Path, mirror: str) -> None:
             *("mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--keyring={KEYRING}"),
             '--aptopt=Apt::Install-Recommends "false"',
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED),
-            f"--include={','.join(TRIXIE_PACKAGES)}",
-            *("trixie", str(scratch), mirror),
+            f"--include={','.join(PACKAGES)}",
+            *(suite, str(scratch), mirror),
         ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -144,4 +146,4 @@ def bootstrap(scratch: Path, mirror: str) -> None:
     )
     if made.returncode:
         last = "\n".join(made.stderr.strip().splitlines()[-8:])
-        raise MachineUnavailableError(f"a Debian 13 root cannot be made from {mirror}:\n{last}")
+        raise MachineUnavailableError(f"a root of Debian {suite} cannot be made from {mirror}:\n{last}")
