@@ -23,8 +23,34 @@ def completion(*, shell: str) -> int:
     return 0
 
 
+# click's own script believes in the words of readline, which ends them at @, = and : ("api@1" is three). Here the line is
+# split at spaces, and what stands before the last such character is taken off the answers, as readline wants it: it
+# takes = and : for part of what is there already, and @ for part of what is to come.
+_BASH = """\
+_pm_native_completion() {
+    local IFS=$'\\n' line=${COMP_LINE:0:COMP_POINT} words word kept= kind value
+    IFS=$' \\t' read -ra words <<<"$line"
+    [[ $line == *[[:blank:]] ]] && words+=("")
+    word=${words[${#words[@]} - 1]}
+    [[ $word == *[@=:]* ]] && kept=${word%"${word##*[@=:]}"}
+    kept=${kept%@}
+    COMPREPLY=()
+    while IFS=, read -r kind value; do
+        case $kind in
+            plain) COMPREPLY+=("${value#"$kept"}") ;;
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+        esac
+    done < <(COMP_WORDS=$line COMP_CWORD=$((${#words[@]} - 1)) @VARIABLE@=bash_complete "$1" 2>/dev/null)
+}
+complete -o nosort -F _pm_native_completion pm-native
+"""
+
+
 def completion_script(shell: str) -> str:
     """The script that lets a shell of `SHELLS` complete `pm-native`."""
+    if shell == "bash":
+        return _BASH.replace("@VARIABLE@", COMPLETION_VARIABLE)
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this command only
 
     from pm_native.cli.main import cli  # noqa: PLC0415 - main imports the commands

@@ -115,15 +115,8 @@ def lint(*words: str | Path) -> str:
 
 
 def test_deb_is_as_debian_wants_it(debs: list[Path]) -> None:
-    command = [
-        "lintian",
-        "--pedantic",
-        "--display-info",
-        "--allow-root",
-        "--fail-on=none",
-        the_one(debs, ".changes"),
-    ]
-    assert lint(*command) == ""
+    options = ("--pedantic", "--display-info", "--allow-root", "--fail-on=none")
+    assert lint("lintian", *options, the_one(debs, ".changes")) == ""
 
 
 def test_deb_is_built_to_the_same_bytes_again(debs: list[Path], tmp_path: Path) -> None:
