@@ -1,0 +1,101 @@
+"""Starts the program in this very process, and leaves its monitor behind, a process that the program knows nothing of.
+
+Two forks: the program has no child that it did not make. It keeps the process id that systemd started, and gets the
+environment, the signals and the descriptors that systemd gave, as if nothing had stood in between.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import sys
+
+from pm_native.runtime.arguments import ArgumentsError, parse_arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.runtime.arguments import Arguments
+
+# As systemd says them (systemd.exec(5), Process Exit Codes).
+EXIT_ARGUMENTS = 2
+EXIT_EXEC = 203
+# By these a program would think that it is asked to tell how it is.
+_NOT_FOR_THE_PROGRAM = (b"NOTIFY_SOCKET", b"WATCHDOG_PID", b"WATCHDOG_USEC")
+
+
+def main() -> None:
+    """Run `pm-native-run OPTIONS -- COMMAND`: becomes the program, or exits with a message."""
+    try:
+        arguments = parse_arguments(sys.argv[1:])
+    except ArgumentsError as error:
+        _exit(f"{error}", EXIT_ARGUMENTS)
+    environment = first_environment()
+    started = leave_monitor(arguments, environment) if arguments.phases else -1
+    if not arguments.keeps_notify:
+        for name in _NOT_FOR_THE_PROGRAM:
+            environment.pop(name, None)
+    for number in (
+        _signal.SIGPIPE,
+        _signal.SIGXFSZ,
+    ):  # Python ignores both, and what is ignored is inherited
+        if number not in arguments.ignored:
+            _signal.signal(number, _signal.SIG_DFL)
+    try:
+        os.execvpe(arguments.command[0], arguments.command, environment)  # noqa: S606 - the very purpose
+    except OSError as error:
+        if started >= 0:
+            os.write(started, b"!")
+        _exit(f"cannot run {arguments.command[0]}: {error.strerror}", EXIT_EXEC)
+
+
+def first_environment() -> dict[bytes, bytes]:
+    """The environment as systemd gave it: Python adds LC_CTYPE to its own where there is no locale."""
+    try:
+        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - pathlib is heavy
+            block = file.read()
+    except OSError:  # no /proc: no better knowledge
+        return dict(os.environb)
+    pairs = [entry.partition(b"=") for entry in block.split(b"\0") if b"=" in entry]
+    return {name: value for name, _, value in pairs}
+
+
+def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
+    """Fork twice; the grandchild monitors this process. Returns what to write to when the program cannot be run."""
+    pid = os.getpid()
+    program = os.pidfd_open(pid)
+    # What is written from here on is this program's.
+    log_ends = {
+        probe.log: log_end(probe.log)
+        for check in arguments.phases.values()
+        for probe in check.probes
+        if probe.log
+    }
+    has_started, started = os.pipe()
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os.close(program)
+        os.close(has_started)
+        return started
+    if os.fork():
+        os._exit(0)
+    os.close(started)
+    os.setsid()  # what the program sends to its own process group is not for the monitor
+    from pm_native.runtime.instance import Started, monitor_program  # noqa: PLC0415 - the program need not wait for it
+
+    monitor_program(arguments, environment, Started(pid, program, has_started, log_ends))
+    os._exit(0)
+
+
+def log_end(path: str) -> tuple[int, int]:
+    """Which file a log is and where it ends now."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - pathlib is heavy
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_size
+
+
+def _exit(message: str, code: int) -> None:
+    os.write(2, f"pm-native-run: {message}\n".encode(errors="surrogateescape"))
+    os._exit(code)

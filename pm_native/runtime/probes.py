@@ -1,0 +1,181 @@
+"""Probes, one attempt of each: none waits, each tells its result once, in words, or is cancelled.
+
+An attempt is made with the loop and `done(passed, words)`, which it may call at once.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import time
+from errno import EAGAIN, EINPROGRESS
+
+from pm_native.runtime.loop import READ, WRITE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol, Self
+
+    from pm_native.runtime.arguments import Probe
+    from pm_native.runtime.loop import Loop
+    from pm_native.runtime.target import Target
+
+    Done = Callable[[bool, str], None]
+    Address = str | tuple[Any, ...]
+
+    class Attempt(Protocol):
+        """One attempt of a probe, under way."""
+
+        def cancel(self) -> None:
+            """End it without a result; nothing is left open or running."""
+
+
+LOCALHOST = "127.0.0.1"
+OWN_HTTP = "/"
+
+
+def begin(probe: Probe, target: Target, loop: Loop, done: Done) -> Attempt | None:
+    """Begin an attempt; None where it told its result at once."""
+    match probe.kind:
+        case "tcp":
+            return Connection(tcp_address(probe.target, target), loop, done, "tcp").begin()
+        case "unix":
+            return Connection(unix_address(probe.target, target), loop, done, "unix").begin()
+        case "http":
+            from pm_native.runtime.http import HttpAttempt  # noqa: PLC0415 - only where it is asked for
+
+            return HttpAttempt(probe, target, loop, done).begin()
+        case "exec":
+            from pm_native.runtime.spawn import Command  # noqa: PLC0415 - as above
+
+            return Command([probe.target, *probe.arguments], target.environment, loop, done)
+        case "output":
+            from pm_native.runtime.output import look  # noqa: PLC0415 - as above
+
+            done(*look(probe, target))
+        case "memory":
+            from pm_native.runtime.arguments import size  # noqa: PLC0415 - as above
+            from pm_native.runtime.memory import judge  # noqa: PLC0415 - as above
+
+            done(*judge(size(probe.target), target.pid))
+        case _:
+            done(*look_at_file(f"{target.root}{probe.target}", probe.max_age))
+    return None
+
+
+def look_at_file(path: str, max_age: float) -> tuple[bool, str]:
+    """Whether the file is there and young enough."""
+    name = path.rpartition("/")[2]
+    try:
+        changed = os.stat(path).st_mtime  # noqa: PTH116 - pathlib is heavy
+    except OSError as error:
+        return False, f"file {name}: {strerror(error)}"
+    age = time.time() - changed
+    if max_age and age > max_age:
+        return False, f"file {name}: changed {age:.0f} s ago"
+    return True, f"file {name}"
+
+
+def tcp_address(text: str, target: Target) -> tuple[str, int]:
+    """The host and port of `HOST:PORT` or `[HOST]:PORT`; "" is the program's own port."""
+    if not text:
+        return LOCALHOST, target.port
+    host, _, port = text.rpartition(":")
+    return host.strip("[]") or LOCALHOST, int(port)
+
+
+def unix_address(path: str, target: Target) -> str:
+    """The address of a socket in the program's own file system; `@name` is abstract."""
+    return f"\0{path[1:]}" if path.startswith("@") else f"{target.root}{path}"
+
+
+class Connection:
+    """Connects to `address`, a path or a host and port, and says how that went; `keep` gets the socket instead."""
+
+    __slots__ = ("_address", "_done", "_loop", "_what", "keep", "socket")
+
+    def __init__(
+        self,
+        address: tuple[str, int] | str,
+        loop: Loop,
+        done: Done,
+        what: str,
+        keep: Callable[[], None] | None = None,
+    ) -> None:
+        self._address = address
+        self._done = done
+        self._loop = loop
+        self.keep = keep
+        name = address if isinstance(address, str) else address[1]
+        self._what = f"{what} {name}".replace("\0", "@")
+        self.socket: _socket.socket | None = None
+
+    def begin(self) -> Self:
+        """Begin to connect; it may be done at once."""
+        try:
+            self._connect()
+        except OSError as error:
+            self._end(connect_error(error))
+        return self
+
+    def _connect(self) -> None:
+        address: Address = self._address
+        family: int = _socket.AF_UNIX
+        if not isinstance(address, str):
+            found = _socket.getaddrinfo(address[0], address[1], 0, _socket.SOCK_STREAM)
+            family, address = found[0][0], found[0][4]
+        self.socket = _socket.socket(
+            family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        )
+        code = self.socket.connect_ex(address)
+        if code == EINPROGRESS:
+            self._loop.watch(self.socket.fileno(), WRITE, self._connected)
+        elif code:
+            # A Unix socket has no half-open connections: a full queue shows at once.
+            raise OSError(code, "the queue is full" if code == EAGAIN else os.strerror(code))
+        else:
+            self._connected()
+
+    def _connected(self) -> None:
+        if self.socket is None:
+            return
+        code = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if code:
+            self._end(connect_error(OSError(code, os.strerror(code))))
+        elif self.keep is not None:
+            self.keep()
+        else:
+            self._end("")
+
+    def _end(self, problem: str) -> None:
+        self.cancel()
+        self._done(not problem, f"{self._what} {problem}".rstrip())
+
+    def cancel(self) -> None:
+        """End it without a result."""
+        if self.socket is not None:
+            self._loop.forget(self.socket.fileno())
+            self.socket.close()
+            self.socket = None
+
+    def watch_read(self, call: Callable[[], None]) -> None:
+        """Call when there is something to read."""
+        if self.socket is not None:
+            self._loop.watch(self.socket.fileno(), READ, call)
+
+    def watch_write(self, call: Callable[[], None]) -> None:
+        """Call when there is room to write."""
+        if self.socket is not None:
+            self._loop.watch(self.socket.fileno(), WRITE, call)
+
+
+def connect_error(error: OSError) -> str:
+    """Why there is no connection, in few words."""
+    return "refused" if isinstance(error, ConnectionRefusedError) else strerror(error)
+
+
+def strerror(error: OSError) -> str:
+    """What the system says, begun with a small letter."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
