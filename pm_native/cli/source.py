@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,9 +102,19 @@ def compile_options(options: SourceOptions, scope: Scope, root: Path | None) -> 
         systemd_version=systemd_version(options.systemd_version),
         host=Host(root.absolute() if root is not None else Path("/")),
         caller_path=os.environ.get("PATH", ""),
+        python=_python(),
         runtime=os.fspath(Path(__file__).resolve().parent.parent / "runtime"),
         allow_missing=options.allow_missing,
     )
+
+
+def _python() -> str:
+    """The interpreter for units: the system's where it is the one that runs here, else that one, out of its venv."""
+    system = Path("/usr/bin/python3")
+    base = Path(getattr(sys, "_base_executable", sys.executable))
+    version = f"python3.{sys.version_info.minor}"
+    is_same = system.exists() and (sys.base_prefix == "/usr" or system.resolve().name == version)
+    return str(system if is_same else base)
 
 
 def systemd_version(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from pm_native.compile.health import tells_ready
 from pm_native.compile.listen import check_listen
 from pm_native.compile.names import SOCKET_SERVICE_SUFFIX, is_reserved
 from pm_native.model.names import is_name
@@ -144,10 +145,10 @@ def _check_dependencies(process: Process, processes: dict[str, Process], problem
         elif (
             dependency.condition is Condition.READY
             and other.kind is ProcessKind.SERVICE
-            and not other.notify
+            and not tells_ready(other)
         ):
             message = f"{other.name!r} does not say when it is ready: this waits for its start only"
-            hint = f'set notify = true if it speaks sd_notify(3), or write "{Condition.STARTED}"'
+            hint = f'add a health check, set notify = true if it speaks sd_notify(3), or write "{Condition.STARTED}"'
             problems.warning(dependency.span, message, code="no-readiness", hint=hint)
 
 

@@ -81,6 +81,18 @@ class Host:
             return f"it is not executable for {whom}"
         return ""
 
+    def why_not_readable(self, path: str, user: str | None) -> str:
+        """Why a file cannot be read by `user` (None: by root); "" when it can."""
+        account = self.account(user) if user else None
+        try:
+            status = os.stat(self._resolve(path, account))
+        except PermissionError as error:
+            return f"{account.name if account else 'the caller'} may not enter {error.filename}"
+        except (OSError, ValueError):  # as in _why_not
+            return "there is no such file"
+        is_open = account is None or _allows(status, account, 0o4)
+        return "" if is_open else f"user {account.name if account else ''} may not read it"
+
     def _resolve(self, path: str, account: Account | None) -> str:
         """The real path on this machine, links followed inside the root and each folder open to `account`."""
         done = ""

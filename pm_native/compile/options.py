@@ -14,7 +14,8 @@ OLDEST_SYSTEMD = 249
 class CompileOptions:
     """`caller_path` is the PATH of whoever runs the compiler, the second place where programs are looked for.
 
-    `runtime` is the folder of pm_native/runtime, as the units name it: what programs are started with is there.
+    `runtime` is the folder of pm_native/runtime, as the units name it: what programs are started with is there,
+    and `python` is what it runs by.
     With `allow_missing`, programs, users and folders that this host lacks are warnings: for a build host.
     """
 
@@ -23,4 +24,5 @@ class CompileOptions:
     host: Host = field(default_factory=Host)
     caller_path: str = ""
     runtime: str = "/usr/lib/python3/dist-packages/pm_native/runtime"
+    python: str = "/usr/bin/python3"
     allow_missing: bool = False

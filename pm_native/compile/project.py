@@ -15,13 +15,15 @@ from pm_native.compile.bundle import (
     bundle_file,
 )
 from pm_native.compile.check import check_project, has_unit_names, report_missing
-from pm_native.compile.command import resolved_command
+from pm_native.compile.command import counted_command, resolved_command
 from pm_native.compile.environment import (
     check_environment,
     environment_file_name,
     environment_file_text,
     in_file,
 )
+from pm_native.compile.health import MONITOR_BYTES, MONITOR_TASKS, monitor_count
+from pm_native.compile.health_check import check_health
 from pm_native.compile.listen import socket_service_settings, socket_settings
 from pm_native.compile.names import (
     instance_numbers,
@@ -36,6 +38,7 @@ from pm_native.compile.names import (
     wanted_unit,
 )
 from pm_native.compile.passthrough import check_pass_through, pass_through
+from pm_native.compile.run import run_words
 from pm_native.errors import NOWHERE
 from pm_native.model.project import Condition
 from pm_native.model.quantity import format_percent, format_size
@@ -139,7 +142,9 @@ class Compiler:
         """The service or template of one process, and the units around it."""
         project, options, problems = self.project, self.options, self.problems
         check_environment(process, problems)
+        check_health(process, options, problems)
         command, extra_path = resolved_command(process, options, problems)
+        started = (*run_words(process, options, problems), *counted_command(process, command))
         self._check_directory(process)
         sections = {
             "Unit": [
@@ -148,7 +153,7 @@ class Compiler:
                 *service.start_limit_settings(process),
             ],
             "Service": [
-                *service.service_settings(project, process, command, extra_path, options),
+                *service.service_settings(project, process, started, extra_path, options),
                 *service.restart_settings(process, options, problems),
                 *service.stop_settings(process),
             ],
@@ -194,13 +199,11 @@ class Compiler:
     def _slice(self, process: Process) -> Iterator[CompiledUnit]:
         """The file of the slice, where it has limits: systemd makes the slice itself without one."""
         limits = process.limits
+        monitors = monitor_count(process, self.options)
         settings: list[Setting] = []
         if limits.memory_bytes is not None:
-            settings.append(
-                Setting(
-                    d.MEMORY_MAX, (format_size(limits.memory_bytes),), origin=process.origin("limits.memory")
-                )
-            )
+            size = format_size(limits.memory_bytes + monitors * MONITOR_BYTES)
+            settings.append(Setting(d.MEMORY_MAX, (size,), origin=process.origin("limits.memory")))
         if limits.cpu_permyriad is not None:
             settings.append(
                 Setting(
@@ -208,9 +211,8 @@ class Compiler:
                 )
             )
         if limits.tasks is not None:
-            settings.append(
-                Setting(d.TASKS_MAX, (str(limits.tasks),), origin=process.origin("limits.tasks"))
-            )
+            tasks = str(limits.tasks + monitors * MONITOR_TASKS)
+            settings.append(Setting(d.TASKS_MAX, (tasks,), origin=process.origin("limits.tasks")))
         sections = {"Slice": settings}
         pass_through(process, sections, ("Slice",), self.options, self.problems)
         if sections["Slice"]:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from signal import Signals
 
-from pm_native.compile.command import counted_command
 from pm_native.compile.environment import environment_settings
+from pm_native.compile.health import (
+    health_settings,
+    is_notified,
+    limit_window_usec,
+    speaks,
+    start_timeout_usec,
+)
 from pm_native.compile.names import (
     is_task,
     main_unit,
@@ -77,10 +83,12 @@ def start_limit_settings(process: Process) -> Iterator[Setting]:
         why = "no limit: starts by hand and by timers count as well"
         yield Setting(d.START_LIMIT_INTERVAL_SEC, ("0",), origin=process.origin("restart.limit"), why=why)
         return
-    window = format_duration(restart.window_usec)
-    yield Setting(
-        d.START_LIMIT_INTERVAL_SEC, (window,), origin=process.origin("restart.window"), why="the default"
-    )
+    window_usec, why = restart.window_usec, "the default"
+    needed_usec = limit_window_usec(process)
+    if window_usec < needed_usec and "restart.window" not in process.origins:
+        window_usec, why = needed_usec, "so many starts that fail slowly are counted"
+    window = format_duration(window_usec)
+    yield Setting(d.START_LIMIT_INTERVAL_SEC, (window,), origin=process.origin("restart.window"), why=why)
     # systemd counts starts, the first one included; the config counts restarts.
     burst = str(restart.limit + 1)
     yield Setting(
@@ -89,12 +97,11 @@ def start_limit_settings(process: Process) -> Iterator[Setting]:
 
 
 def service_settings(
-    project: Project, process: Process, command: tuple[str, ...], extra_path: str, options: CompileOptions
+    project: Project, process: Process, command: tuple[Text, ...], extra_path: str, options: CompileOptions
 ) -> Iterator[Setting]:
-    """[Service]: what runs, as whom, where, and what happens when it ends."""
+    """[Service]: what runs, as whom, where, and what happens when it ends. `command` is the whole of ExecStart=."""
     yield from type_settings(process)
-    words = counted_command(process, command)
-    yield Setting(d.EXEC_START, words, ":", origin=process.origin("command"))
+    yield Setting(d.EXEC_START, command, ":", origin=process.origin("command"))
     if process.listen.share:
         why = "the listener as file descriptor 3"
         socket = str(socket_name(project, process))
@@ -102,6 +109,7 @@ def service_settings(
     yield from identity_settings(process)
     yield from environment_settings(project, process, extra_path, options)
     yield from log_settings(project, process)
+    yield from health_settings(process, options)
     yield Setting(
         d.SLICE, (str(process_slice(project, process)),), why="limits and accounting of all instances"
     )
@@ -120,12 +128,12 @@ def type_settings(process: Process) -> Iterator[Setting]:
             yield Setting(
                 d.REMAIN_AFTER_EXIT, ("yes",), origin=kind, why="what depends on it sees that it ran"
             )
-    elif process.notify:
-        yield Setting(d.TYPE, ("notify",), origin=process.origin("notify"))
-        yield Setting(
-            d.NOTIFY_ACCESS, ("all",), origin=process.origin("notify"), why="a child may speak for it"
-        )
-        timeout = timeout if timeout is not None else 90_000_000
+    elif is_notified(process):
+        place = process.origin("notify" if process.notify else "health")
+        why = "a child may speak for it" if speaks(process) else "the monitor speaks for it"
+        yield Setting(d.TYPE, ("notify",), origin=place)
+        yield Setting(d.NOTIFY_ACCESS, ("all",), origin=place, why=why)
+        timeout = start_timeout_usec(process)
     else:
         yield Setting(d.TYPE, ("exec",), why="a program that cannot be executed fails the start")
     if timeout is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from posixpath import join, normpath
 from urllib.parse import urlsplit
 
@@ -71,6 +72,10 @@ class HealthDecoder:
                     checks[phase] = own
         common = self._common(values, checks)
         checks = common | checks
+        startup, alive = checks.get(Phase.STARTUP), checks.get(Phase.ALIVE)
+        stops = alive is not None and alive.action.does is Does.STOP
+        if startup is not None and stops and "health.startup.action" not in self.decoder.origins:
+            checks[Phase.STARTUP] = replace(startup, action=Action(does=Does.STOP))
         if not checks:
             if not self.problems.has_errors:
                 self._error("health", "no probe is named", f"one of {', '.join(PROBE_NAMES)}", "no-probe")

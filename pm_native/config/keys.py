@@ -484,7 +484,6 @@ PROCESS = Table(
             " is asked for by HTTP on the port of `listen`. Keys of a check that stand here are for ready and alive.",
             directives=("ExecStart=", "Type=", "NotifyAccess=", "TimeoutStartSec="),
             example='{ http = "/healthz", interval = "10s", timeout = "3s", retries = 3, start_period = "30s" }',
-            planned=True,
         ),
         Key(name="scale", type=Text(), help="Bounds for automatic scaling.", planned=True),
         Key(name="secrets", type=Text(), help="Secrets as systemd credentials.", planned=True),

@@ -283,4 +283,8 @@ def without_amounts(status: str) -> list[str]:
     """The words of a status without times and sizes: these differ from one answer to the next."""
     words = status.split()
     units = ("ms", "MiB", "KiB")
-    return [word for word, following in zip(words, [*words[1:], ""], strict=True) if not following.startswith(units)]
+    return [
+        word
+        for word, following in zip(words, [*words[1:], ""], strict=True)
+        if not following.startswith(units)
+    ]

@@ -70,6 +70,10 @@ RESTART_PREVENT_EXIT_STATUS = _service("RestartPreventExitStatus", Escape.RAW)
 SUCCESS_EXIT_STATUS = _service("SuccessExitStatus", Escape.RAW)
 TIMEOUT_START_SEC = _service("TimeoutStartSec", Escape.RAW)
 TIMEOUT_STOP_SEC = _service("TimeoutStopSec", Escape.RAW)
+WATCHDOG_SEC = _service("WatchdogSec", Escape.RAW)
+WATCHDOG_SIGNAL = _service("WatchdogSignal", Escape.RAW)
+EXEC_STOP_POST = _service("ExecStopPost", Escape.EXEC)
+SUPPLEMENTARY_GROUPS = _service("SupplementaryGroups", Escape.NAMES)
 KILL_SIGNAL = _service("KillSignal", Escape.RAW)
 KILL_MODE = _service("KillMode", Escape.RAW)
 LIMIT_NOFILE = _service("LimitNOFILE", Escape.RAW)
@@ -119,6 +123,8 @@ ADDITIVE = frozenset(
         PART_OF,
         ENVIRONMENT,
         ENVIRONMENT_FILE,
+        EXEC_STOP_POST,
+        SUPPLEMENTARY_GROUPS,
         SUCCESS_EXIT_STATUS,
         RESTART_PREVENT_EXIT_STATUS,
     }

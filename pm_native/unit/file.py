@@ -22,6 +22,7 @@ class Specifier(NamedTuple):
 
 
 INSTANCE = Specifier("i")
+UNIT_NAME = Specifier("n")
 CONFIGURATION_DIRECTORY = Specifier("E")  # /etc, or the user's ~/.config
 
 Text = str | tuple[str | Specifier, ...]

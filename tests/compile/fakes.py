@@ -56,6 +56,11 @@ class FakeHost(Host):
             return Program(path, closed or "there is no such file")
         return Program(program, closed or f"not found on {search}")
 
+    def why_not_readable(self, path: str, user: str | None) -> str:
+        return (
+            f"{user} may not enter /root" if path.startswith("/root/") and user not in {None, "root"} else ""
+        )
+
     def _account(self, name: str) -> Account | None:
         return ACCOUNTS.get(name)
 

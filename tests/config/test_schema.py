@@ -97,6 +97,8 @@ def test_example_of_each_key_is_taken(path: str, example: str) -> None:
     """By the decoder and by the schema: the reference page shows them."""
     name = path.replace("NAME", "web")
     text = f"{name} = {example}\n"
+    if name.endswith(".file.max_age"):
+        text += f'{name.removesuffix("max_age")}path = "x"\n'
     if not name.endswith(".command"):
         text += 'process.web.command = "true"\n'
     problems = Diagnostics()
@@ -104,5 +106,7 @@ def test_example_of_each_key_is_taken(path: str, example: str) -> None:
     assert root is not None
     case = Case(CASES / "x.toml", text)
     decode_case(case, problems)
-    assert [item.message for item in problems if item.code != "environment-file-missing"] == []
+    # An example stands alone: the probe that its check is for, the phase that it is meant for are not there.
+    alone = {"environment-file-missing", "no-probe", "probe-phase"}
+    assert [item.message for item in problems if item.code not in alone] == []
     assert VALIDATOR.is_valid(root.plain())
