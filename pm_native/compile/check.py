@@ -198,6 +198,11 @@ def _check_kind(process: Process, problems: Diagnostics) -> None:
         problems.error(
             process.origin("schedule"), "a service with a schedule", code="service-schedule", hint=hint
         )
+    for key in ("counters", "first_instance"):
+        if not process.is_pool and key in process.origins:
+            hint = "say how many: instances = 2"
+            place = process.origins[key]
+            problems.error(place, f"{key!r} is for the instances of a pool", code="not-a-pool", hint=hint)
     if process.on_change is OnChange.RELOAD and not any(
         item.name == "ExecReload" for item in process.systemd
     ):

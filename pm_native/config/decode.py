@@ -11,11 +11,12 @@ from pm_native.config.table import ListOfTables, MapOf, Table
 from pm_native.config.types import name_problem, wrong_type
 from pm_native.errors import did_you_mean
 from pm_native.model.health import Monitor
-from pm_native.model.names import is_name
+from pm_native.model.names import is_name, is_variable
 from pm_native.model.project import (
     JOURNAL,
     NULL,
     Condition,
+    Counter,
     Dependency,
     Limits,
     Listen,
@@ -223,6 +224,7 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         "directory": directory,
         "kind": kind,
         "schedule": lines,
+        "counters": _counters(values.get("counters"), decoder),
         "depends_on": _dependencies(values.get("depends_on"), decoder),
         "restart": _restart(_table(values, "restart"), kind is ProcessKind.TASK),
         "stop": _stop(_table(values, "stop")),
@@ -242,7 +244,7 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         fields["instances"] = instances.value
     elif instances is not None:
         fields["instances"] = instances
-    for key in ("description", "autostart", "notify", "on_change", "protect"):
+    for key in ("description", "first_instance", "autostart", "notify", "on_change", "protect"):
         if key in values:
             fields[key] = values[key]
     if "start_timeout" in values:
@@ -311,6 +313,24 @@ def _dependencies(node: object, decoder: TableDecoder) -> tuple[Dependency, ...]
     return tuple(found)
 
 
+def _counters(node: object, decoder: TableDecoder) -> tuple[Counter, ...]:
+    value_type = PROCESS.by_name["counters"].type
+    if not isinstance(node, Node) or not isinstance(value_type, MapOf):
+        return ()
+    if isinstance(value_type.value, Table | MapOf):
+        raise TypeError("counters map names to numbers")
+    found: list[Counter] = []
+    for name, item in decoder.entries(node, "a table of environment variables and numbers").items():
+        base = value_type.value.decode(item, decoder.problems)
+        if not is_variable(name):
+            hint = 'letters, digits and "_", and no digit first'
+            message = f"not a name of an environment variable: {name!r}"
+            decoder.problems.error(item.key, message, code="bad-variable-name", hint=hint)
+        elif isinstance(base, int):
+            found.append(Counter(variable=name, base=base, span=item.span))
+    return tuple(found)
+
+
 def _restart(values: Values, is_task: bool) -> Restart:  # noqa: FBT001 - the one thing it depends on
     default = RestartPolicy.NO if is_task else RestartPolicy.ALWAYS
     fields: Values = {"policy": values.get("policy", default)}
@@ -320,8 +340,9 @@ def _restart(values: Values, is_task: bool) -> Restart:  # noqa: FBT001 - the on
             fields[name] = values[key]
     if "limit" in values:
         fields["limit"] = values["limit"] or None
-    if "prevent_codes" in values:
-        fields["prevent_codes"] = values["prevent_codes"]
+    for key in ("steps", "prevent_codes"):
+        if key in values:
+            fields[key] = values[key]
     return Restart(**fields)  # type: ignore[arg-type]  # as in decode_process
 
 

@@ -203,6 +203,14 @@ RESTART = Table(
             example='"30s"',
         ),
         Key(
+            name="steps",
+            type=Integer(1, 1000),
+            help="In how many restarts the delay grows to `max_delay`.",
+            default="by doubling",
+            directives=("RestartSteps=",),
+            example="12",
+        ),
+        Key(
             name="limit",
             type=Integer(0, 1_000_000),
             help="How many restarts are allowed within the window before it stays failed. 0: no limit.",
@@ -379,6 +387,22 @@ PROCESS = Table(
             default="a single process",
             directives=("NAME@.service", "NAME.target"),
             example="4",
+        ),
+        Key(
+            name="first_instance",
+            type=Integer(0, 1_000_000),
+            help="The number of the first instance of a pool.",
+            default="1",
+            directives=("NAME.target",),
+            example="0",
+        ),
+        Key(
+            name="counters",
+            type=MapOf(Integer(-(2**31), 2**31 - 1), "an environment variable"),
+            help="Environment variables that count the instances of a pool: each has this value in the first one, and"
+            " one more in each after it.",
+            directives=("Environment=",),
+            example="{ NODE_APP_INSTANCE = 0 }",
         ),
         Key(
             name="listen",

@@ -1,0 +1,278 @@
+"""The model to a native config: what differs from the defaults, shared values once, in the order of the key table."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import PurePosixPath
+
+from pm_native.config.keys import PROCESS
+from pm_native.config.write_health import health_table
+from pm_native.model.health import Monitor
+from pm_native.model.project import (
+    JOURNAL,
+    Condition,
+    Listen,
+    Process,
+    ProcessKind,
+    Restart,
+    RestartPolicy,
+    Stop,
+)
+from pm_native.model.quantity import format_duration, format_percent, format_size
+from pm_native.syntax.toml_write import table_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pm_native.model.project import Limits, Logs, Project
+    from pm_native.syntax.toml_write import Value
+
+    Values = dict[str, Value]
+
+_STRING_MAX = 100  # a longer command reads better as a list
+_QUOTED_MAX = 2
+_MEANS_SOMETHING = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
+
+
+def toml_text(
+    project: Project,
+    folder: PurePosixPath,
+    files: Mapping[str, Sequence[str]],
+    *,
+    header: Sequence[str] = (),
+    comments: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The native config of the project, to be written in `folder`.
+
+    `files` are the environment files of each process by its name, which hold all of its `file_environment`.
+    `comments` are written above each process.
+    """
+    writer = _Writer(project, folder, files)
+    lines = [f"# {line}" for line in header]
+    lines += (
+        ["", *table_lines(("project",), writer.project())]
+        if lines
+        else [*table_lines(("project",), writer.project())]
+    )
+    for process in project.processes:
+        told = (comments or {}).get(process.name, ())
+        lines += ["", *table_lines(("process", process.name), writer.process(process), told)]
+    return "\n".join(lines) + "\n"
+
+
+class _Writer:
+    """Knows what the processes share."""
+
+    def __init__(self, project: Project, folder: PurePosixPath, files: Mapping[str, Sequence[str]]) -> None:
+        self._project = project
+        self._folder = folder
+        self._files = files
+        processes = project.processes
+        directories = {process.directory for process in processes}
+        self.directory = next(iter(directories)) if len(directories) == 1 else project.directory
+        self.shared: Values = {}
+        if len(processes) > 1:
+            for key in ("user", "group"):
+                values = {getattr(process, key) for process in processes}
+                if len(values) == 1 and (value := next(iter(values))) is not None:
+                    self.shared[key] = value
+        self.environment = _common([_plain(process) for process in processes]) if len(processes) > 1 else {}
+        lists = {tuple(files.get(process.name, ())) for process in processes}
+        self.files = next(iter(lists)) if len(lists) == 1 and len(processes) > 1 else ()
+
+    def project(self) -> Values:
+        """`[project]`."""
+        found: Values = {"name": self._project.name}
+        if self.directory != self._folder:
+            found["directory"] = _relative(self.directory, self._folder)
+        found |= self.shared
+        if self._project.monitor is not Monitor.INSTANCE:
+            found["monitor"] = self._project.monitor.value
+        if self.environment:
+            found["environment"] = dict(self.environment)
+        if self.files:
+            found["environment_files"] = [self._file(path, self.directory) for path in self.files]
+        return found
+
+    def _file(self, text: str, directory: PurePosixPath) -> str:
+        optional = "-" if text.startswith("-") else ""
+        return optional + _relative(PurePosixPath(text.removeprefix("-")), directory)
+
+    def process(self, process: Process) -> Values:
+        """`[process.NAME]`, in the order of the key table."""
+        own = {name: value for name, value in _plain(process).items() if name not in self.environment}
+        files = () if self.files else self._files.get(process.name, ())
+        found: Values = {
+            **command_values(process.command),
+            **self._simple(process),
+            **_pool(process),
+            "listen": _listen(process.listen, process.directory),
+            "depends_on": _depends_on(process),
+            "schedule": list(process.schedule) if len(process.schedule) > 1 else "".join(process.schedule),
+            "restart": _restart(process),
+            "stop": _stop(process.stop),
+            "limits": _limits(process.limits),
+            "logs": self._logs(process.logs),
+            "environment": own,
+            "environment_files": [self._file(path, process.directory) for path in files],
+            "systemd": _systemd(process),
+            "health": health_table(process.health) if process.health is not None else {},
+        }
+        order = [key.name for key in PROCESS.keys]
+        kept = [(name, value) for name, value in found.items() if value not in ("", {}, [])]
+        return dict(sorted(kept, key=lambda pair: order.index(pair[0])))
+
+    def _simple(self, process: Process) -> Values:
+        default = Process(name="", command=(), directory=self.directory)
+        found: Values = {
+            key: getattr(process, key)
+            for key in ("description", "autostart", "notify", "protect", "on_change")
+            if getattr(process, key) != getattr(default, key)
+        }
+        if process.kind is ProcessKind.TASK and not process.schedule:
+            found["kind"] = process.kind.value
+        if process.start_timeout_usec is not None:
+            found["start_timeout"] = format_duration(process.start_timeout_usec)
+        if process.directory != self.directory:
+            found["directory"] = _relative(process.directory, self.directory)
+        if process.umask is not None:
+            found["umask"] = f"{process.umask:04o}"
+        own = {"user": process.user, "group": process.group}
+        return found | {
+            key: value for key, value in own.items() if value is not None and key not in self.shared
+        }
+
+    def _logs(self, logs: Logs) -> Values:
+        found: Values = {}
+        if logs.stdout != JOURNAL:
+            found["stdout"] = self._log(logs.stdout)
+        if logs.stderr != logs.stdout:
+            found["stderr"] = self._log(logs.stderr)
+        return found
+
+    def _log(self, target: str) -> str:
+        return _relative(PurePosixPath(target), self.directory) if target.startswith("/") else target
+
+
+def _plain(process: Process) -> dict[str, str]:
+    return {name: variable.value for name, variable in process.environment.items()}
+
+
+def _common(environments: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What all of them have, with the same value."""
+    first, *others = environments
+    return {
+        name: value for name, value in first.items() if all(other.get(name) == value for other in others)
+    }
+
+
+def _relative(path: PurePosixPath, base: PurePosixPath) -> str:
+    """The path from `base` where it lies below it; else as it is."""
+    return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
+
+
+def command_values(command: tuple[str, ...]) -> Values:
+    """`command`, as a string where that reads well, and `shell` where it is a line of /bin/sh."""
+    if command[:2] == ("/bin/sh", "-c") and len(command) == 3 and command[2].strip():
+        return {"command": command[2], "shell": True}
+    return {"command": command_text(command)}
+
+
+def command_text(command: tuple[str, ...]) -> str | list[str]:
+    """A command as one string, if it splits into the same words and needs few quotes; else as a list."""
+    text = shlex.join(command)
+    quoted = sum(shlex.quote(word) != word for word in command)
+    reads_well = len(text) <= _STRING_MAX and quoted <= _QUOTED_MAX and text.isprintable()
+    return text if reads_well and not _MEANS_SOMETHING & set(command) else list(command)
+
+
+def _pool(process: Process) -> Values:
+    if process.instances is None:
+        return {}
+    found: Values = {"instances": process.instances}
+    if process.first_instance != 1:
+        found["first_instance"] = process.first_instance
+    if process.counters:
+        found["counters"] = {counter.variable: counter.base for counter in process.counters}
+    return found
+
+
+def _listen(listen: Listen, directory: PurePosixPath) -> Value:
+    default = Listen(share=listen.path is not None)
+    found: Values = {}
+    for key in ("port", "host", "path", "share", "backlog", "mode", "user", "group"):
+        value = getattr(listen, key)
+        if value != getattr(default, key):
+            found[key] = value
+    if listen.path is not None:
+        found["path"] = _relative(PurePosixPath(listen.path), directory)
+    if listen.mode is not None:
+        found["mode"] = f"{listen.mode:04o}"
+    return found["port"] if found.keys() == {"port"} else found
+
+
+def _depends_on(process: Process) -> Value:
+    if all(item.condition is Condition.STARTED for item in process.depends_on):
+        return [item.name for item in process.depends_on]
+    return {item.name: item.condition.value for item in process.depends_on}
+
+
+def _restart(process: Process) -> Value:
+    restart = process.restart
+    default = Restart(policy=RestartPolicy.NO if process.kind is ProcessKind.TASK else RestartPolicy.ALWAYS)
+    found: Values = {}
+    if restart.policy is not default.policy:
+        found["policy"] = restart.policy.value
+    if restart.policy is not RestartPolicy.NO:  # nothing else means anything then
+        for key, value, usual in (
+            ("delay", restart.delay_usec, default.delay_usec),
+            ("max_delay", restart.max_delay_usec, default.max_delay_usec),
+            ("window", restart.window_usec, default.window_usec),
+        ):
+            if value is not None and value != usual and (key != "window" or restart.limit is not None):
+                found[key] = format_duration(value)
+        if restart.steps is not None and restart.max_delay_usec is not None:
+            found["steps"] = restart.steps
+        if restart.limit != default.limit:
+            found["limit"] = restart.limit or 0
+        if restart.prevent_codes:
+            found["prevent_codes"] = list(restart.prevent_codes)
+    return found["policy"] if found.keys() == {"policy"} else found
+
+
+def _stop(stop: Stop) -> Value:
+    default = Stop()
+    found: Values = {}
+    if stop.signal != default.signal:
+        found["signal"] = stop.signal
+    if stop.timeout_usec != default.timeout_usec:
+        found["timeout"] = format_duration(stop.timeout_usec)
+    if stop.mode is not default.mode:
+        found["mode"] = stop.mode.value
+    if stop.success_codes:
+        found["success_codes"] = list(stop.success_codes)
+    return found["signal"] if found.keys() == {"signal"} else found
+
+
+def _limits(limits: Limits) -> Values:
+    found: Values = {}
+    if limits.memory_bytes is not None:
+        found["memory"] = format_size(limits.memory_bytes)
+    if limits.cpu_permyriad is not None:
+        found["cpu"] = format_percent(limits.cpu_permyriad)
+    for key in ("tasks", "open_files"):
+        value = getattr(limits, key)
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _systemd(process: Process) -> Values:
+    found: dict[str, dict[str, Value]] = {}
+    for item in process.systemd:
+        section = found.setdefault(item.section, {})
+        earlier = section.get(item.name, [])
+        values = [*(earlier if isinstance(earlier, list) else [earlier]), *item.values]
+        section[item.name] = values[0] if len(values) == 1 else values
+    return dict(found)
