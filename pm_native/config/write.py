@@ -225,17 +225,16 @@ def _restart(process: Process) -> Value:
     if restart.policy is not default.policy:
         found["policy"] = restart.policy.value
     if restart.policy is not RestartPolicy.NO:  # nothing else means anything then
-        for key, value, usual in (
-            ("delay", restart.delay_usec, default.delay_usec),
-            ("max_delay", restart.max_delay_usec, default.max_delay_usec),
-            ("window", restart.window_usec, default.window_usec),
-        ):
-            if value is not None and value != usual and (key != "window" or restart.limit is not None):
-                found[key] = format_duration(value)
-        if restart.steps is not None and restart.max_delay_usec is not None:
-            found["steps"] = restart.steps
+        if restart.delay_usec != default.delay_usec:
+            found["delay"] = format_duration(restart.delay_usec)
+        if restart.max_delay_usec is not None:
+            found["max_delay"] = format_duration(restart.max_delay_usec)
+            if restart.steps is not None:
+                found["steps"] = restart.steps
         if restart.limit != default.limit:
             found["limit"] = restart.limit or 0
+        if restart.limit is not None and restart.window_usec != default.window_usec:
+            found["window"] = format_duration(restart.window_usec)
         if restart.prevent_codes:
             found["prevent_codes"] = list(restart.prevent_codes)
     return found["policy"] if found.keys() == {"policy"} else found

@@ -79,13 +79,13 @@ def table_lines(path: tuple[str, ...], table: Table, comments: Sequence[str] = (
             below.append((name, value))
         else:
             lines += (start + value_text(value, column=len(start))).split("\n")
-    if lines or not below:
+    has_heading = bool(lines or comments or not below)
+    if has_heading:
         yield f"[{'.'.join(map(key_text, path))}]"
         yield from lines
-    elif comments:
-        yield f"[{'.'.join(map(key_text, path))}]"
-    for name, inner in below:
-        yield ""
+    for number, (name, inner) in enumerate(below):
+        if has_heading or number:
+            yield ""
         yield from table_lines((*path, name), inner)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pm_native.importers.shell import read_shell_line
 from pm_native.model.health import Action, Check, Does, ExecProbe, Health
 from pm_native.model.project import SECOND, ProcessKind, Restart, RestartPolicy, Stop, StopMode
 from pm_native.model.quantity import INFINITY, QuantityError, parse_duration, parse_signal
@@ -121,7 +122,7 @@ class Lifecycle:
             self.problems.warning(table.node.key, message, code="compose-image", hint=hint, lost=True)
             return None
         if not isinstance(node.value, list):
-            return ("/bin/sh", "-c", table.text("test") or "true")
+            return read_shell_line(table.text("test") or "true").words
         words = table.words("test")
         match words[:1]:
             case ("NONE",):
@@ -129,7 +130,7 @@ class Lifecycle:
             case ("CMD",) if len(words) > 1:
                 return words[1:]
             case ("CMD-SHELL",) if len(words) > 1:
-                return ("/bin/sh", "-c", " ".join(words[1:]))
+                return read_shell_line(" ".join(words[1:])).words
             case _:
                 hint = 'test: ["CMD", PROGRAM, ARGUMENT], or a text for the shell'
                 message = "a test begins with CMD, CMD-SHELL or NONE, and a command"

@@ -6,6 +6,7 @@ import re
 
 from pm_native.importers.tree import Entries, scalar_text
 from pm_native.model.project import Limits, PassThrough
+from pm_native.model.quantity import format_percent, format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ class Resources:
         service = self.service
         if self.is_pool:
             for name, value in (
-                ("MemoryMax", self.memory),
-                ("CPUQuota", f"{self.cpu / 100:g}%" if self.cpu else None),
+                ("MemoryMax", format_size(self.memory) if self.memory else None),
+                ("CPUQuota", format_percent(self.cpu) if self.cpu else None),
                 ("TasksMax", self.tasks),
             ):
                 if value is not None:
@@ -83,11 +84,11 @@ class Resources:
         low = self._first_size(("memory", self.reservations), ("mem_reservation", service))
         if low is not None:
             table = self.reservations if "memory" in self.reservations else service
-            yield self._service("MemoryLow", str(low), table.place("memory", "mem_reservation"))
+            yield self._service("MemoryLow", format_size(low), table.place("memory", "mem_reservation"))
         swap = size_of(service, "memswap_limit") if service.text("memswap_limit") != "-1" else None
         if swap is not None and self.memory is not None:
             place = service.place("memswap_limit")
-            yield self._service("MemorySwapMax", str(max(swap - self.memory, 0)), place)
+            yield self._service("MemorySwapMax", format_size(max(swap - self.memory, 0)), place)
         yield from self._shares()
         for name, node in service.table("ulimits"):
             yield from self._ulimit(name, node)

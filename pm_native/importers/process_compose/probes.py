@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from pm_native.model.health import Action, Check, Does, ExecProbe, Health, HttpProbe, OutputProbe
 from pm_native.model.project import SECOND
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Expand = Callable[[str, Entries], str]
     Shell = Callable[[str], tuple[str, ...]]
 
+TELL = Action(does=Does.STATUS)
 _PERIOD, _TIMEOUT, _FAILURES = 10, 1, 3  # process-compose's defaults
 
 
@@ -36,12 +38,18 @@ def health_of(
     alive = _check(liveness, expand, shell)
     if line and ready is None:
         origins["health"] = entries.place("ready_log_line")
-        ready = Check(probes=(OutputProbe(pattern=re.escape(line)),), span=entries.place("ready_log_line"))
+        place = entries.place("ready_log_line")
+        ready = Check(probes=(OutputProbe(pattern=_literal(line)),), action=TELL, span=place)
         return Health(ready=ready, alive=alive), INFINITY
     if ready is None and alive is None:
         return None, None
     origins["health"] = entries.place("readiness_probe", "liveness_probe")
     return Health(startup=ready, alive=alive or ready), None
+
+
+def _literal(text: str) -> str:
+    """A pattern that finds the text itself, with no more backslashes than it needs."""
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
 
 
 def _check(entries: Entries, expand: Callable[..., str], shell: Shell) -> Check | None:
@@ -61,7 +69,6 @@ def _check(entries: Entries, expand: Callable[..., str], shell: Shell) -> Check 
         timeout_usec=seconds("timeout_seconds", _TIMEOUT, 1),
         retries=max(int(min(entries.number("failure_threshold") or _FAILURES, 1000)), 1),
         start_period_usec=seconds("initial_delay_seconds", 0, 0),
-        action=Action(does=Does.RESTART),
         span=entries.node.key,
     )
 
@@ -80,7 +87,7 @@ def _probe(entries: Entries, expand: Callable[..., str], shell: Shell) -> Probe 
     status = 200 if status >= 400 else status  # as process-compose has it
     is_tls = expand("scheme", request) == "https"
     return HttpProbe(
-        path=expand("path", request) or "/",
+        path=quote(expand("path", request) or "/", safe="/?&=%:@!$'()*+,;~-._"),
         host=expand("host", request) or "127.0.0.1",
         port=_port(request, expand) or (443 if is_tls else 80),
         tls=is_tls,

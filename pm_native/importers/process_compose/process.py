@@ -222,8 +222,10 @@ class Reader:
         return "0"
 
     def shell_words(self, text: str) -> tuple[str, ...]:
-        """The command line by the shell."""
-        return (*self.common.shell_words, text)
+        """The command line by the shell; a plain command needs none."""
+        line = read_shell_line(text)
+        is_plain = line.words[0] != "/bin/sh" and self.common.shell_words[1:] == ("-c",) and "\n" not in text
+        return line.words if is_plain else (*self.common.shell_words, text)
 
     def _command(self) -> tuple[str, ...]:
         text = self.expand("command").strip()
@@ -287,7 +289,9 @@ class Reader:
         found: list[PassThrough] = []
         shutdown = self.entries.table("shutdown")
         if command := self.expand("command", shutdown):
-            words = " ".join(quote_word(word) for word in self.shell_words(command))
+            program, *arguments = self.shell_words(command)
+            program = os.path.normpath(self._directory() / program) if "/" in program else program
+            words = " ".join(quote_word(word) for word in (program, *arguments))
             place = shutdown.place("command")
             found.append(PassThrough(section="Service", name="ExecStop", values=(f":{words}",), span=place))
         availability = self.entries.table("availability")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from pm_native.importers.shell import read_shell_line
 from pm_native.importers.tree import scalar_text
-from pm_native.model.health import Check, ExecProbe, Health, HttpProbe, OutputProbe, TcpProbe
+from pm_native.model.health import Action, Check, Does, ExecProbe, Health, HttpProbe, OutputProbe, TcpProbe
 from pm_native.model.names import is_name, is_variable, nearest_name
 from pm_native.model.project import Limits, Logs, Process, Restart, RestartPolicy, Variable
 from pm_native.model.quantity import INFINITY
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from pm_native.importers.tree import Entries
     from pm_native.model.health import Probe
 
+_TELL = Action(does=Does.STATUS)
 _MSEC = 1000
+_URL_SAFE = "/?&=%:@!$'()*+,;~-._"
 _MAX_RESTARTS = 5
 _SIGTERM_CODE = 143
 _INTERPRETERS = {"node": "node", "bun": "bun", "deno": "deno", "python": "python3", "ruby": "ruby"}
@@ -166,8 +170,7 @@ class Reader:
             return None, None
         self._origin("health", "healthCheck")
         if isinstance(probe, OutputProbe):
-            check = Check(probes=(probe,), span=table.node.key)
-            return Health(ready=check), INFINITY
+            return Health(ready=Check(probes=(probe,), action=_TELL, span=table.node.key)), INFINITY
         check = Check(
             probes=(probe,),
             interval_usec=max(self._msec(table, "interval", 30_000), _MSEC),
@@ -176,14 +179,14 @@ class Reader:
             start_period_usec=self._msec(table, "startPeriod", 0) + self._msec(table, "startupDelay", 0),
             span=table.node.key,
         )
-        return Health(ready=check, alive=check), None
+        return Health(ready=replace(check, action=_TELL), alive=check), None
 
     def _probe(self, table: Entries) -> Probe | None:
         match table.text("type"):
             case "output" if pattern := table.text("outputPattern"):
                 return OutputProbe(pattern=pattern)
             case "script" if script := table.text("script"):
-                return ExecProbe(command=("/bin/sh", "-c", script))
+                return ExecProbe(command=read_shell_line(script).words)
             case "tcp" if port := table.whole("port", 1, 65535):
                 return TcpProbe(host=table.text("host") or "127.0.0.1", port=port)
             case "http" if url := table.text("url"):
@@ -211,7 +214,7 @@ class Reader:
             int(text) for text in table.words("expectedStatus") if text.isdecimal() and len(text) < 4
         ]
         return HttpProbe(
-            path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            path=quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_URL_SAFE),
             host=parts.hostname,
             port=port or (443 if parts.scheme == "https" else 80),
             tls=parts.scheme == "https",
