@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pm_native.compile.bundle import FileKind
 from pm_native.errors import OwnershipError, UnavailableError
-from pm_native.plan.diff import changed_directives
+from pm_native.plan.diff import changed_directives, is_live
 from pm_native.plan.keep import keep
 from pm_native.plan.model import Action, Drift, Plan, PlanOptions, Step, TakenBy
 from pm_native.plan.overrides import overrides
@@ -133,6 +133,8 @@ class _Planner:
         changes = changed_directives(text, item.text)
         names = list(dict.fromkeys(f"{change.directive.partition('.')[2]}=" for change in changes))
         reason = f"{', '.join(names)} changed" if names else "[Install] or its layout changed"
+        if is_live(changes):
+            reason += ", in force with the reload"
         if foreign := self.snapshot.foreign.get(name):
             how = "adopted: was not ours" if foreign.taken_by is TakenBy.ADOPT else "was edited by hand"
             reason = f"{how}, saved as {foreign.save_as}; {reason}"

@@ -6,11 +6,12 @@ from pm_native.model.record import OnChange
 from pm_native.plan.diff import needs_restart
 from pm_native.plan.model import Action, Drift, Step
 from pm_native.plan.order import dependencies_first
+from pm_native.plan.requires import requirements
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pm_native.bus.manager import UnitState
     from pm_native.compile.bundle import Bundle, BundleUnit
@@ -54,13 +55,15 @@ class Verdicts:
         self.complete = installed is None or installed.complete
         self.option = "--user " if wanted is not None and wanted.scope is Scope.USER else ""
         self.drift: list[Drift] = []
+        self.takers = _takers(self.new_units.values())
+        self.requires = requirements(self.new_units, self.new_files, snapshot.drop_ins)
         self.stop_first: dict[str, Step] = {}
 
     def jobs(self) -> list[Step]:
         """What to reload, restart and start, in the order in which the jobs must be queued."""
         if self.is_offline:
             return []
-        after = {name: unit.after for name, unit in self.new_units.items()}
+        after = {name: (*unit.after, *self.requires[name]) for name, unit in self.new_units.items()}
         found: dict[str, Step] = {}
         for name in dependencies_first(self.new_units, after):
             if name in self.kept:
@@ -108,7 +111,10 @@ class Verdicts:
         reason = self._why_old(unit)
         if state is None or state.active_state not in RUNNING:
             return self._start_verdict(unit, state, reason)
-        for name in unit.requires:
+        if why := self._why_contested(unit, found):
+            self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
+            return Step(Action.START, unit.name, why)
+        for name in self.requires[unit.name]:
             if name in self.stop_first or (name in found and found[name].action is Action.RESTART):
                 return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
         if reason:
@@ -122,7 +128,7 @@ class Verdicts:
         if f"{unit.name.removesuffix('.service')}.timer" in self.new_units and not unit.start:
             self._tell(unit.name, f"is at work on its old settings, its next run takes the new: {reason}")
             return None
-        match unit.on_change:
+        match self._policy(unit):
             case OnChange.KEEP:
                 what = f"runs on old settings, as on_change = keep says: {reason}"
                 self._tell(unit.name, what, f"systemctl {self.option}restart {unit.name}")
@@ -134,8 +140,32 @@ class Verdicts:
             case OnChange.STOP_START:
                 self.stop_first[unit.name] = Step(Action.STOP, unit.name, reason)
                 return Step(Action.START, unit.name, reason)
+            case _ if unit.name.endswith(".socket"):
+                what = f"{reason}: connections are refused until it is open again"
+                self.stop_first[unit.name] = Step(Action.STOP, unit.name, what)
+                return Step(Action.START, unit.name, reason)
             case _:
                 return Step(Action.RESTART, unit.name, reason)
+
+    def _policy(self, unit: BundleUnit) -> OnChange:
+        """What the config says of changes of the unit; a socket that a unit to keep has taken is kept, too."""
+        is_kept = any(taker.on_change is OnChange.KEEP for taker in self.takers.get(unit.name, ()))
+        return OnChange.KEEP if is_kept else unit.on_change
+
+    def _why_contested(self, unit: BundleUnit, found: Mapping[str, Step]) -> str:
+        """Why a unit that runs must let go of a socket before that can be opened or closed; "" where none is.
+
+        It has the descriptor, or in place of a socket that is new a port of its own: nobody else can listen there.
+        """
+        if unit.on_change is OnChange.KEEP:
+            return ""
+        old = self.old_units.get(unit.name)
+        for name in filter(_is_socket, (*unit.after, *(old.after if old else ()))):
+            if name in self.stop_first or (name in found and found[name].action is Action.START):
+                return f"{name} is opened anew, and it holds the address"
+            if name in self.states and self.is_gone(name) and self.states[name].active_state in RUNNING:
+                return f"{name} goes, and it holds the address"
+        return ""
 
     def _can_reload(self, unit: BundleUnit) -> bool:
         return "\nExecReload=" in self.new_files[unit.file].text
@@ -144,6 +174,10 @@ class Verdicts:
         if unit.name in self.to_start:
             return Step(Action.START, unit.name, _LEFT_OUT)
         if not unit.start:
+            return None
+        if held := self._held_by(unit):
+            what = f"is not opened: {held} holds the address and is kept, as on_change = keep says"
+            self._tell(unit.name, what, f"systemctl {self.option}stop {held}")
             return None
         if state is not None and state.active_state == "failed":
             return Step(Action.START, unit.name, "it has failed")
@@ -162,6 +196,19 @@ class Verdicts:
         what = f"was stopped by hand: left stopped{f' ({reason})' if reason else ''}"
         self._tell(unit.name, what, f"systemctl {self.option}start {unit.name}")
         return None
+
+    def _held_by(self, socket: BundleUnit) -> str:
+        """The unit that runs, is to be kept, and listens where this socket would; "" where there is none."""
+        return next(
+            (
+                taker.name
+                for taker in self.takers.get(socket.name, ())
+                if taker.on_change is OnChange.KEEP
+                and taker.name in self.states
+                and self.states[taker.name].active_state in RUNNING
+            ),
+            "",
+        )
 
     def _why_old(self, unit: BundleUnit) -> str:
         """Why the unit, if it runs, runs on old settings; "" when it does not."""
@@ -183,6 +230,19 @@ class Verdicts:
 
     def _tell(self, unit: str, what: str, hint: str = "") -> None:
         self.drift.append(Drift(unit, what, hint))
+
+
+def _takers(units: Iterable[BundleUnit]) -> dict[str, list[BundleUnit]]:
+    """By socket, the units that are given it."""
+    found: dict[str, list[BundleUnit]] = {}
+    for unit in units:
+        for name in filter(_is_socket, unit.after):
+            found.setdefault(name, []).append(unit)
+    return found
+
+
+def _is_socket(name: str) -> bool:
+    return name.endswith(".socket")
 
 
 def _is_troubled(state: UnitState) -> bool:

@@ -162,6 +162,11 @@ def known_directives(section: str) -> dict[str, int]:
     }
 
 
+def is_resource_control(name: str) -> bool:
+    """Whether the directive is one of systemd.resource-control(5), the same in each section that may hold it."""
+    return name in _table()["cgroup"]
+
+
 def find_directive(section: str, name: str) -> Directive | None:
     """The directive of this exact name, None where no systemd knows it in this section."""
     if (section, name) in COMPILED:

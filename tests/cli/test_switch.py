@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from datetime import datetime
 
 import pytest
@@ -18,6 +19,7 @@ from tests.cli.switch_host import CONFIG, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pm_native.bus.manager import JobHandle as Handle
@@ -312,18 +314,34 @@ def test_lost_bus_is_told_with_a_way_out(host: SwitchHost) -> None:
     assert host(APPLY).code == 0
 
 
-def press_ctrl_c_after(monkeypatch: pytest.MonkeyPatch, name: str, times: int = 1) -> None:
-    """Press Ctrl-C when a job of this unit was queued."""
+def when_queued(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None], times: int = 1) -> None:
+    """Do something when a job of this unit was queued."""
     submit = DiskManager.submit
 
-    async def press(self: DiskManager, job: JobType, unit: str, mode: JobMode) -> Handle:
+    async def submit_and_act(self: DiskManager, job: JobType, unit: str, mode: JobMode) -> Handle:
         handle = await submit(self, job, unit, mode)
         for _ in range(times if unit == name else 0):
-            os.kill(os.getpid(), signal.SIGINT)
+            act()
             await asyncio.sleep(0)
         return handle
 
-    monkeypatch.setattr(DiskManager, "submit", press)
+    monkeypatch.setattr(DiskManager, "submit", submit_and_act)
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def time_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What makes an hour pass for whoever waits in an event loop."""
+    late = 0.0
+
+    def pass_time() -> None:
+        nonlocal late
+        late += 3600
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda _: time.monotonic() + late)
+    return pass_time
 
 
 def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
@@ -332,7 +350,7 @@ def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
     host.config(CONFIG.replace("instances = 2", "instances = 40"))
     host.manager.behaviours = {f"shop-api@{number}.service": Behaviour.HANGS for number in range(1, 41)}
     submit = DiskManager.submit
-    press_ctrl_c_after(monkeypatch, "shop-api@31.service")
+    when_queued(monkeypatch, "shop-api@31.service", press_ctrl_c)
     said = host(APPLY)
     assert said.code == 130
     some = [
@@ -357,47 +375,59 @@ def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
     assert host(PLAN).out == "shop: nothing to do, 6 files unchanged\n"
 
 
+HANGING = ("shop-api@1.service", "shop-api@2.service", "shop.target")
+
+
 def hanging(host: SwitchHost) -> None:
-    """Make both instances of the pool never get ready."""
-    host.manager.behaviours = {f"shop-api@{number}.service": Behaviour.HANGS for number in (1, 2)}
+    """Make both instances of the pool, and what comes after them, never get ready."""
+    host.manager.behaviours = dict.fromkeys(HANGING, Behaviour.HANGS)
 
 
-def test_time_that_is_over_says_what_was_waited_for_and_leaves_it_to_systemd(host: SwitchHost) -> None:
+def test_time_that_is_over_says_what_was_waited_for_and_leaves_it_to_systemd(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hanging(host)
-    said = host(f"{APPLY} --timeout 0.05")
+    when_queued(monkeypatch, "shop.target", time_passes(monkeypatch))
+    said = host(f"{APPLY} --timeout 600")
     assert said.code == 4
     assert said.out == (
         "  shop-api@1.service start, 0 s of 90 s\n"
         "  shop-api@2.service start, 0 s of 90 s\n"
-        "shop: out of time, 2 queued in systemd go on (shop-api@1.service, shop-api@2.service)\n"
+        "  shop.target start, 0 s of 90 s\n"
+        f"shop: out of time, 3 queued in systemd go on ({', '.join(HANGING)})\n"
     )
     assert said.err.endswith("\nthe next apply goes on from here\n")
-    assert host.manager.queued == ["shop-api@1.service", "shop-api@2.service"]
+    assert host.manager.queued == [*HANGING]
     assert host(PLAN).out == "shop: nothing to do, 6 files unchanged\n"
     assert host("history --user").out.split()[3:5] == ["timed", "out"]
 
 
-def test_atomic_apply_whose_time_is_over_goes_back(host: SwitchHost) -> None:
+def test_atomic_apply_whose_time_is_over_goes_back(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host(APPLY)
     host.manager.behaviours = {"shop-web.service": Behaviour.HANGS}
     host.config(CONFIG.replace("sleep 1000", "sleep 1001"))
-    said = host(f"{APPLY} --timeout 0.05 --atomic --json")
+    when_queued(monkeypatch, "shop-web.service", time_passes(monkeypatch))
+    said = host(f"{APPLY} --timeout 600 --atomic --json")
     assert json.loads(said.out.splitlines()[-1])["data"]["failed"]["timed_out"]
     assert "sleep 1000" in (host.units / "shop-web.service").read_text()
 
 
-@pytest.mark.parametrize("how", ["--timeout 0.05", ""])
+@pytest.mark.parametrize("how", ["out of time", "interrupted"])
 def test_what_is_queued_is_taken_back_where_that_is_asked_for(
     host: SwitchHost, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     hanging(host)
-    if not how:
-        press_ctrl_c_after(monkeypatch, "shop-api@2.service")
-    said = host(f"{APPLY} --cancel-on-interrupt {how}")
-    names = "shop-api@1.service, shop-api@2.service"
-    why = "out of time" if how else "interrupted"
-    assert said.out.splitlines()[-1] == f"shop: {why}, 2 taken back ({names})"
-    assert [call for call in host.manager.calls if call.startswith("cancel")] == ["cancel 3", "cancel 2"]
+    is_late = how == "out of time"
+    when_queued(monkeypatch, "shop.target", time_passes(monkeypatch) if is_late else press_ctrl_c)
+    said = host(f"{APPLY} --cancel-on-interrupt --timeout 600")
+    assert said.out.splitlines()[-1] == f"shop: {how}, 3 taken back ({', '.join(HANGING)})"
+    assert [call for call in host.manager.calls if call.startswith("cancel")] == [
+        "cancel 5",
+        "cancel 3",
+        "cancel 2",
+    ]
     assert host.manager.queued == []
     host.manager.behaviours = {}
     for unit in host.manager.units.values():
@@ -408,8 +438,18 @@ def test_what_is_queued_is_taken_back_where_that_is_asked_for(
 
 def test_run_waits_for_the_lock_no_longer_than_it_is_told(host: SwitchHost) -> None:
     with locked(host.home / "run/pm-native-user-shop.lock", "rollback"):
-        said = host(f"{APPLY} --wait --timeout 0.05")
+        said = host(f"{APPLY} --wait --timeout 0.5")
     holder = f"pm-native rollback (pid {os.getpid()}) is changing this project"
     assert said.code == 75
     assert said.err.splitlines()[0] == f"{holder}: waiting for its end"
     assert host.manager.calls == []
+
+
+def test_second_ctrl_c_ends_at_once_and_the_next_apply_has_what_is_left(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging(host)
+    when_queued(monkeypatch, "shop-api@1.service", press_ctrl_c, times=2)
+    assert host(APPLY).code == 130
+    monkeypatch.undo()
+    assert host.manager.queued[:2] == [*HANGING[:2]]

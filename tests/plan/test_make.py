@@ -108,7 +108,7 @@ def test_changed_timer_and_slice_need_no_job() -> None:
     )
     host = with_states(after_apply(old), state("shop-a.slice"))
     assert steps(make_plan(new, host)) == [
-        "write shop-a.slice: MemoryMax= changed",
+        "write shop-a.slice: MemoryMax= changed, in force with the reload",
         "write shop-a.timer: OnCalendar= changed",
         RELOAD,
     ]

@@ -1,0 +1,158 @@
+"""What stays open, what is in force at once and what comes back, when a project changes on a real systemd."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.machine.sites import new_site
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.machine.harness import Machine
+    from tests.machine.sites import Site
+
+# Takes the socket that it was given, or opens a port of its own, and says which of its versions it is.
+SERVER = """\
+import os, socket, sys
+if os.environ.get("LISTEN_FDS"):
+    listener = socket.socket(fileno=3)
+else:
+    listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(sys.argv[1].encode())
+    connection.close()
+"""
+# Connects again and again while the command runs that follows, and says what came of it.
+CALLER = """\
+import socket, subprocess, sys
+run = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL)
+found = {}
+while run.poll() is None or not found:
+    try:
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as client:
+            answer = client.recv(100).decode() or "cut"
+    except OSError as error:
+        answer = type(error).__name__
+    found[answer] = found.get(answer, 0) + 1
+print(*sorted(found), run.returncode)
+"""
+
+
+@pytest.fixture
+def site(machine: Machine) -> Iterator[Site]:
+    for made in new_site(machine):
+        made.write("server.py", SERVER)
+        made.write("caller.py", CALLER)
+        yield made
+
+
+def answers_during_apply(site: Site, port: int) -> list[str]:
+    """What clients of the port were answered while an apply ran, and its exit code."""
+    apply = ["-m", "pm_native", "apply", "-f", "pm-native.toml", "--settle", "0.6"]
+    words = ["python3", "caller.py", str(port), site.machine.python, *apply]
+    return site.machine.run(words, cwd=site.folder).stdout.split()
+
+
+def jobs(site: Site) -> list[str]:
+    """The jobs of an apply."""
+    return [line for line in site.applied().steps if line.split()[0] in {"stop", "start", "restart"}]
+
+
+def test_shared_socket_stays_open_when_programs_change_and_is_closed_behind_them_when_it_does(
+    site: Site,
+) -> None:
+    name = f"{site.name}-api"
+    pool = (
+        '[process.api]\ncommand = "python3 server.py {0}"\ninstances = 2\n'
+        "listen = {{ port = 3410, share = true{1} }}\n"
+    )
+    site.config(pool.format("one", ""))
+    site.apply()
+    socket = site.machine.show(f"{name}.socket", "InvocationID")
+    # Those that wait for an answer while both restart are kept waiting, in the queue of the socket.
+    site.config(pool.format("two", ""))
+    answers = answers_during_apply(site, 3410)
+    assert set(answers) <= {"one", "two", "ConnectionResetError", "cut", "0"}
+    assert {"one", "two"} & {*answers}
+    assert site.machine.show(f"{name}.socket", "InvocationID") == socket
+
+    site.config(pool.format("two", ", backlog = 7"))
+    assert jobs(site) == [
+        f"stop {name}@2.service",
+        f"stop {name}@1.service",
+        f"stop {name}.socket",
+        f"start {name}.socket",
+        f"start {name}@1.service",
+        f"start {name}@2.service",
+    ]
+    assert site.machine.show(f"{name}.socket", "Backlog") == {"Backlog": "7"}
+    assert site.applied().steps == []
+
+    # Each a port of its own, the first of which the socket had, and back: nobody is in the other's way.
+    own = '[process.api]\ncommand = "python3 server.py three"\ninstances = 2\nlisten = { port = 3410 }\n'
+    for text in (own, pool.format("four", "")):
+        site.config(text)
+        site.apply()
+        assert site.applied().steps == []
+        assert {f"{name}@1.service", f"{name}@2.service"} <= site.runs().keys()
+
+
+def test_removed_instances_do_not_come_back_with_their_target(site: Site) -> None:
+    machine, name = site.machine, site.name
+    pool = '[process.api]\ncommand = "/bin/sleep infinity"\ninstances = {}\n'
+    site.config(pool.format(4))
+    site.apply()
+    site.config(pool.format(2))
+    site.apply()
+    machine.systemctl("restart", f"{name}.target", f"{name}-api.target")
+    assert (
+        machine.systemctl("list-units", "--all", "--plain", "--no-legend", f"{name}-api@*").stdout.count(
+            ".service"
+        )
+        == 2
+    )
+    site.config('[process.other]\ncommand = "/bin/sleep infinity"\n')
+    site.apply()
+    machine.systemctl("restart", f"{name}.target")
+    assert machine.systemctl("list-units", "--all", "--plain", "--no-legend", f"{name}-api*").stdout == ""
+
+
+def test_limit_of_a_service_is_in_force_while_it_runs_on_and_leaves_nothing_behind(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-a.service"
+    text = (
+        '[process.a]\ncommand = "/bin/sleep infinity"\n'
+        '[process.a.systemd.Service]\nMemoryMax = "{}"\nCPUWeight = "{}"\nTasksMax = "{}"\n'
+    )
+    site.config(text.format("100M", 50, 20))
+    site.apply()
+    before = site.runs()
+    site.config(text.format("200M", 60, 30))
+    assert site.applied().steps == [f"write {unit}", "reload-manager systemd"]
+    assert site.runs() == before
+    limits = {"MemoryMax": str(200 << 20), "CPUWeight": "60", "TasksMax": "30"}
+    assert machine.show(unit, *limits) == limits
+    machine.systemctl("daemon-reload")
+    machine.systemctl("restart", unit)
+    assert machine.show(unit, *limits) == limits
+    assert machine.show(unit, "DropInPaths") == {"DropInPaths": ""}
+
+
+def test_what_requires_a_unit_that_stops_and_starts_comes_back(site: Site) -> None:
+    name = site.name
+    text = (
+        '[process.db]\ncommand = ["sh", "-c", ": {}; exec sleep infinity"]\non_change = "stop-start"\n'
+        f'[process.web]\ncommand = "/bin/sleep infinity"\n'
+        f'[process.web.systemd.Unit]\nRequires = "{name}-db.service"\nAfter = "{name}-db.service"\n'
+        f'[process.far]\ncommand = "/bin/sleep infinity"\n'
+        f'[process.far.systemd.Unit]\nRequires = "{name}-web.service"\n'
+    )
+    site.config(text.replace("{}", "one"))
+    site.apply()
+    before = site.runs()
+    site.config(text.replace("{}", "two"))
+    site.apply()
+    assert site.runs().keys() == before.keys()
+    assert site.applied().steps == []
