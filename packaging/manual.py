@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from pm_native.cli.commands import COMMANDS, HELP
+from pm_native.cli.commands import COMMANDS, HELP, module_of
 from pm_native.config.reference import entries, key_facts
 from pm_native.errors import ExitCode
 
@@ -163,7 +163,7 @@ def main_page() -> Page:
 
 def command_page(name: str) -> Page:
     """pm-native-NAME(1), or that of `pm-native ipc`'s kind with its subcommands."""
-    command = getattr(import_module(f"pm_native.cli.{name.replace('-', '_')}"), name.replace("-", "_"))
+    command = getattr(import_module(f"pm_native.cli.{module_of(name)}"), module_of(name))
 
     def lines() -> Iterator[str]:
         yield from head(f"pm-native-{name}", 1, COMMANDS[name])

@@ -5,9 +5,10 @@ from __future__ import annotations
 # Set by the completion scripts: click's name for it.
 COMPLETION_VARIABLE = "_PM_NATIVE_COMPLETE"
 
-# Each command with its line of help; its module is pm_native.cli.NAME, imported when it runs.
+# Each command with its line of help; its module is `module_of` it, imported when it runs.
 COMMANDS = {
     "init": "Write a commented pm-native.toml to start from.",
+    "import": "Write the pm-native.toml that a foreign config amounts to.",
     "check": "Check a config and show every problem in it.",
     "generate": "Compile a config to systemd units, in a directory.",
     "explain": "Show each setting with the config line it came from.",
@@ -26,6 +27,12 @@ COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 
+
+def module_of(command: str) -> str:
+    """The module of a command, and the command in it: Python keeps `import` for itself."""
+    return {"import": "import_"}.get(command, command)
+
+
 _WIDTH = max(map(len, COMMANDS))
 
 HELP = f"""\
@@ -42,7 +49,7 @@ Options:
 Examples:
   pm-native init                          a config to start from
   pm-native generate && pm-native apply   compile, then switch
-  pm-native generate -f ecosystem.config.js
+  pm-native import ecosystem.config.js    a config of ours from one of PM2's
   pm-native status --watch
 
 Day to day, use systemctl and journalctl: the units are yours.

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from pm_native.cli.commands import COMMANDS, COMPLETION_VARIABLE, HELP
+from pm_native.cli.commands import COMMANDS, COMPLETION_VARIABLE, HELP, module_of
 from pm_native.errors import ExitCode, PmNativeError, did_you_mean
 
 TYPE_CHECKING = False
@@ -29,7 +29,8 @@ class LazyGroup(click.Group):
             return None
         from importlib import import_module  # noqa: PLC0415 - for a command only
 
-        command = getattr(import_module(f"pm_native.cli.{cmd_name}"), cmd_name)
+        name = module_of(cmd_name)
+        command = getattr(import_module(f"pm_native.cli.{name}"), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"pm_native.cli.{cmd_name} has no command of its own name")
         return command

@@ -15,7 +15,7 @@ from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pm_native.state.layout import Layout
 
@@ -27,8 +27,11 @@ class SourceOptions:
     """Which config is read, and how."""
 
     file: Path | None
+    more_files: tuple[Path, ...] = ()
     project_name: str | None
     variant: str | None
+    profiles: tuple[str, ...] = ()
+    dialect: str | None = None
     formation: dict[str, int]
     base_port: int | None
     strict: bool
@@ -47,17 +50,36 @@ def parse_formation(text: str) -> dict[str, int]:
     return counts
 
 
-_SOURCE_OPTIONS = (
-    click.option(
-        "-f", "--file", type=click.Path(path_type=Path), help="The config; else the one in this folder."
-    ),
+DIALECTS = ("foreman", "honcho", "overmind")
+_FOREIGN_OPTIONS = (
     click.option("--project", "project_name", help="The name of the project, over what the config says."),
     click.option("--env", "variant", help="PM2: lay env_NAME over env."),
+    click.option(
+        "--profile",
+        "profiles",
+        multiple=True,
+        metavar="NAME",
+        help="compose: take in what has this profile.",
+    ),
+    click.option(
+        "--dialect", type=click.Choice(DIALECTS), help="Procfile: whose it is, where the tools differ."
+    ),
     click.option(
         "--formation", default="", metavar="NAME=N,...", help="Procfile: instances of each process."
     ),
     click.option("--base-port", type=click.IntRange(1, 65535), help="Procfile: the first PORT (5000)."),
     click.option("--strict", is_flag=True, help="Take warnings as errors."),
+)
+_SOURCE_OPTIONS = (
+    click.option(
+        "-f",
+        "--file",
+        "files",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="The config; else the one in this folder. compose, process-compose: more are laid over the first.",
+    ),
+    *_FOREIGN_OPTIONS,
     click.option("--allow-missing", is_flag=True, help="Warn of programs and users that this host lacks."),
     click.option(
         "--systemd-version",
@@ -70,24 +92,39 @@ _SOURCE_OPTIONS = (
 
 def with_source(function: Callable[..., int]) -> Callable[..., int]:
     """The options of commands that read a config; the command gets them as `source`."""
+    return _collected(function, _SOURCE_OPTIONS)
 
+
+def with_foreign(function: Callable[..., int]) -> Callable[..., int]:
+    """The options that say how a foreign config is read; the command gets them as `source`, without a file."""
+    return _collected(function, _FOREIGN_OPTIONS)
+
+
+def _collected(
+    function: Callable[..., int], options: Sequence[Callable[[Callable[..., int]], Callable[..., int]]]
+) -> Callable[..., int]:
     @wraps(function)  # carries the options that were declared below, too
     def collect(  # noqa: PLR0913 - one per option
         *args: object,
-        file: Path | None,
         project_name: str | None,
         variant: str | None,
+        profiles: tuple[str, ...],
+        dialect: str | None,
         formation: str,
         base_port: int | None,
         strict: bool,
-        allow_missing: bool,
-        systemd_version: str,
+        files: tuple[Path, ...] = (),
+        allow_missing: bool = True,
+        systemd_version: str = "auto",
         **rest: object,
     ) -> int:
         source = SourceOptions(
-            file=file,
+            file=files[0] if files else None,
+            more_files=files[1:],
             project_name=project_name,
             variant=variant,
+            profiles=profiles,
+            dialect=dialect,
             formation=parse_formation(formation),
             base_port=base_port,
             strict=strict,
@@ -97,7 +134,7 @@ def with_source(function: Callable[..., int]) -> Callable[..., int]:
         return function(*args, source=source, **rest)
 
     wrapped: Callable[..., int] = collect
-    for option in reversed(_SOURCE_OPTIONS):
+    for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
 

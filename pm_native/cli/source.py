@@ -19,21 +19,26 @@ if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.cli.report import Messages
     from pm_native.errors import Diagnostics
+    from pm_native.importers.base import ImportOptions
     from pm_native.model.project import Project
     from pm_native.state.trust import Trust
     from pm_native.unit.name import Scope
 
 NATIVE = "native"
+LAID_OVER = frozenset({"compose", "process-compose"})  # formats of several files, the later over the earlier
 
 
-def find_source(options: SourceOptions, messages: Messages) -> tuple[Path, str]:
-    """The config file, and the name of its format: what `-f` says, else the one in the current folder."""
+def find_source(options: SourceOptions, messages: Messages, *, foreign: bool = False) -> tuple[Path, str]:
+    """The config file, and the name of its format: what `-f` says, else the one in the current folder.
+
+    With `foreign`, configs of our own in the folder do not count.
+    """
     from pm_native.importers.registry import find_config, importer, recognise, titles  # noqa: PLC0415 - not for --help
 
     file = options.file
     if file is None or file.is_dir():
         folder = file or Path()
-        return _found_in(folder, find_config(folder), messages)
+        return _found_in(folder, find_config(folder, foreign=foreign), messages)
     if not file.exists():
         raise UsageError(f"there is no file {file}")
     if file.name in FILE_NAMES or file.suffix == ".toml":
@@ -72,27 +77,41 @@ def load_source(
     path, kind = find_source(options, messages)
     if trust is not None:
         trust.check(path)  # before it is read: a config may be a program
+    return load_from(path, kind, options, problems)
+
+
+def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnostics) -> Project:
+    """The project in a file of this kind; ConfigError where it cannot be read."""
+    if options.project_name is not None and not is_name(options.project_name):
+        raise UsageError(f"--project: not a valid name: {options.project_name!r}", hint=NAME_RULE)
+    if options.more_files and kind not in LAID_OVER:
+        hint = "compose and process-compose lay files over each other; others are one file"
+        raise UsageError(f"-f: {path} takes no other file over it", hint=hint)
     if kind == NATIVE:
         project = load_project(path, str(path), problems)
     else:
-        from pm_native.importers.base import ImportOptions  # noqa: PLC0415 - foreign formats only
         from pm_native.importers.registry import importer  # noqa: PLC0415 - foreign formats only
 
-        given = ImportOptions(
-            project_name=options.project_name,
-            variant=options.variant,
-            formation=options.formation,
-            base_port=options.base_port,
-            environ=dict(os.environ),
-        )
-        project = importer(kind).load(path, str(path), given, problems)
+        project = importer(kind).load(path, str(path), import_options(options), problems)
     if project is None:
         raise ConfigError(problems)
-    if options.project_name is not None:
-        if not is_name(options.project_name):
-            raise UsageError(f"--project: not a valid name: {options.project_name!r}", hint=NAME_RULE)
-        project = replace(project, name=options.project_name)
-    return project
+    return replace(project, name=options.project_name) if options.project_name is not None else project
+
+
+def import_options(options: SourceOptions) -> ImportOptions:
+    """What an importer is told."""
+    from pm_native.importers.base import ImportOptions  # noqa: PLC0415 - foreign formats only
+
+    return ImportOptions(
+        project_name=options.project_name,
+        variant=options.variant,
+        formation=options.formation,
+        base_port=options.base_port,
+        dialect=options.dialect,
+        profiles=options.profiles,
+        more_files=options.more_files,
+        environ=dict(os.environ),
+    )
 
 
 def compile_options(options: SourceOptions, scope: Scope, root: Path | None) -> CompileOptions:

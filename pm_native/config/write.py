@@ -35,34 +35,11 @@ _QUOTED_MAX = 2
 _MEANS_SOMETHING = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
 
-def toml_text(
-    project: Project,
-    folder: PurePosixPath,
-    files: Mapping[str, Sequence[str]],
-    *,
-    header: Sequence[str] = (),
-    comments: Mapping[str, Sequence[str]] | None = None,
-) -> str:
-    """The native config of the project, to be written in `folder`.
+class ConfigWriter:
+    """Writes the native config of a project, to be put into `folder`.
 
     `files` are the environment files of each process by its name, which hold all of its `file_environment`.
-    `comments` are written above each process.
     """
-    writer = _Writer(project, folder, files)
-    lines = [f"# {line}" for line in header]
-    lines += (
-        ["", *table_lines(("project",), writer.project())]
-        if lines
-        else [*table_lines(("project",), writer.project())]
-    )
-    for process in project.processes:
-        told = (comments or {}).get(process.name, ())
-        lines += ["", *table_lines(("process", process.name), writer.process(process), told)]
-    return "\n".join(lines) + "\n"
-
-
-class _Writer:
-    """Knows what the processes share."""
 
     def __init__(self, project: Project, folder: PurePosixPath, files: Mapping[str, Sequence[str]]) -> None:
         self._project = project
@@ -70,29 +47,37 @@ class _Writer:
         self._files = files
         processes = project.processes
         directories = {process.directory for process in processes}
-        self.directory = next(iter(directories)) if len(directories) == 1 else project.directory
-        self.shared: Values = {}
+        self._directory = next(iter(directories)) if len(directories) == 1 else project.directory
+        self._shared: Values = {}
         if len(processes) > 1:
             for key in ("user", "group"):
                 values = {getattr(process, key) for process in processes}
                 if len(values) == 1 and (value := next(iter(values))) is not None:
-                    self.shared[key] = value
-        self.environment = _common([_plain(process) for process in processes]) if len(processes) > 1 else {}
+                    self._shared[key] = value
+        self._environment = _common([_plain(process) for process in processes]) if len(processes) > 1 else {}
         lists = {tuple(files.get(process.name, ())) for process in processes}
-        self.files = next(iter(lists)) if len(lists) == 1 and len(processes) > 1 else ()
+        self._all_files = next(iter(lists)) if len(lists) == 1 and len(processes) > 1 else ()
+
+    def text(self, header: Sequence[str] = (), comments: Mapping[str, Sequence[str]] | None = None) -> str:
+        """The whole config; `comments` are written above each process, by its name."""
+        lines = [*(f"# {line}".rstrip() for line in header), "", *table_lines(("project",), self.project())]
+        for process in self._project.processes:
+            told = (comments or {}).get(process.name, ())
+            lines += ["", *table_lines(("process", process.name), self.process(process), told)]
+        return "\n".join(lines).lstrip("\n") + "\n"
 
     def project(self) -> Values:
         """`[project]`."""
         found: Values = {"name": self._project.name}
-        if self.directory != self._folder:
-            found["directory"] = _relative(self.directory, self._folder)
-        found |= self.shared
+        if self._directory != self._folder:
+            found["directory"] = _relative(self._directory, self._folder)
+        found |= self._shared
         if self._project.monitor is not Monitor.INSTANCE:
             found["monitor"] = self._project.monitor.value
-        if self.environment:
-            found["environment"] = dict(self.environment)
-        if self.files:
-            found["environment_files"] = [self._file(path, self.directory) for path in self.files]
+        if self._environment:
+            found["environment"] = dict(self._environment)
+        if self._all_files:
+            found["environment_files"] = [self._file(path, self._directory) for path in self._all_files]
         return found
 
     def _file(self, text: str, directory: PurePosixPath) -> str:
@@ -101,8 +86,8 @@ class _Writer:
 
     def process(self, process: Process) -> Values:
         """`[process.NAME]`, in the order of the key table."""
-        own = {name: value for name, value in _plain(process).items() if name not in self.environment}
-        files = () if self.files else self._files.get(process.name, ())
+        own = {name: value for name, value in _plain(process).items() if name not in self._environment}
+        files = () if self._all_files else self._files.get(process.name, ())
         found: Values = {
             **command_values(process.command),
             **self._simple(process),
@@ -124,7 +109,7 @@ class _Writer:
         return dict(sorted(kept, key=lambda pair: order.index(pair[0])))
 
     def _simple(self, process: Process) -> Values:
-        default = Process(name="", command=(), directory=self.directory)
+        default = Process(name="", command=(), directory=self._directory)
         found: Values = {
             key: getattr(process, key)
             for key in ("description", "autostart", "notify", "protect", "on_change")
@@ -134,13 +119,13 @@ class _Writer:
             found["kind"] = process.kind.value
         if process.start_timeout_usec is not None:
             found["start_timeout"] = format_duration(process.start_timeout_usec)
-        if process.directory != self.directory:
-            found["directory"] = _relative(process.directory, self.directory)
+        if process.directory != self._directory:
+            found["directory"] = _relative(process.directory, self._directory)
         if process.umask is not None:
             found["umask"] = f"{process.umask:04o}"
         own = {"user": process.user, "group": process.group}
         return found | {
-            key: value for key, value in own.items() if value is not None and key not in self.shared
+            key: value for key, value in own.items() if value is not None and key not in self._shared
         }
 
     def _logs(self, logs: Logs) -> Values:
@@ -152,7 +137,7 @@ class _Writer:
         return found
 
     def _log(self, target: str) -> str:
-        return _relative(PurePosixPath(target), self.directory) if target.startswith("/") else target
+        return _relative(PurePosixPath(target), self._directory) if target.startswith("/") else target
 
 
 def _plain(process: Process) -> dict[str, str]:
@@ -231,9 +216,9 @@ def _restart(process: Process) -> Value:
             found["max_delay"] = format_duration(restart.max_delay_usec)
             if restart.steps is not None:
                 found["steps"] = restart.steps
-        if restart.limit != default.limit:
+        if restart.limit not in {default.limit, 0}:
             found["limit"] = restart.limit or 0
-        if restart.limit is not None and restart.window_usec != default.window_usec:
+        if restart.limit and restart.window_usec != default.window_usec:
             found["window"] = format_duration(restart.window_usec)
         if restart.prevent_codes:
             found["prevent_codes"] = list(restart.prevent_codes)
@@ -269,6 +254,10 @@ def _limits(limits: Limits) -> Values:
 
 def _systemd(process: Process) -> Values:
     found: dict[str, dict[str, Value]] = {}
+    if process.restart.limit == 0 and process.restart.policy is not RestartPolicy.NO:
+        # Not one restart: `limit = 0` is no limit at all.
+        window = format_duration(process.restart.window_usec)
+        found["Unit"] = {"StartLimitIntervalSec": window, "StartLimitBurst": 1}
     for item in process.systemd:
         section = found.setdefault(item.section, {})
         earlier = section.get(item.name, [])

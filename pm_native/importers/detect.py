@@ -28,7 +28,6 @@ _YAML_KEY = re.compile(r"""^(?:-[ \t]+)?(["']?)([A-Za-z_][\w.-]*)\1[ \t]*:(?=\s|
 _YAML_ITEM = re.compile(r"^-\s", re.MULTILINE)
 _YAML_ITEM_KEY = re.compile(r"^(?:-| )[ \t]+([A-Za-z_]\w*)[ \t]*:(?=\s|$)", re.MULTILINE)
 _INI_SECTION = re.compile(r"^\[([^\]\n]+)\]", re.MULTILINE)
-_JSON_KEY = re.compile(r"""(?:(["'])([^"'\\\n]{1,80})\1|\b([A-Za-z_]\w*))\s*:""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ def contents_of(path: Path) -> Contents | None:
             pattern = _YAML_ITEM_KEY if is_list else _YAML_KEY
             keys = {match[match.lastindex or 0] for match in pattern.finditer(text)}
         case "json":
-            keys, is_list = _json_keys(text)
+            keys, is_list = _json_keys(path, text)
         case "ini":
             keys = set(_INI_SECTION.findall(text))
         case _:
@@ -71,13 +70,16 @@ def contents_of(path: Path) -> Contents | None:
     return Contents(path=path, kind=kind, text=text, keys=frozenset(keys), is_list=is_list)
 
 
-def _json_keys(text: str) -> tuple[set[str], bool]:
+def _json_keys(path: Path, text: str) -> tuple[set[str], bool]:
+    """The keys of JSON, or of what lenient readers take for it; none where it is broken."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        # JSON5, or broken: the keys wherever they stand tell enough.
-        found = {match[2] or match[3] for match in _JSON_KEY.finditer(text[:65536])}
-        return found, text.lstrip().startswith("[")
+        from pm_native.errors import Diagnostics, Source  # noqa: PLC0415 - for the unhappy path
+        from pm_native.syntax import parse_json5  # noqa: PLC0415 - for the unhappy path
+
+        tree = parse_json5(Source(path.name, text), Diagnostics())
+        value = tree.plain() if tree is not None else None
     if isinstance(value, list):
         return {key for item in value[:100] if isinstance(item, dict) for key in item}, True
     return (set(value) if isinstance(value, dict) else set()), False

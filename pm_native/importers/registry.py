@@ -94,12 +94,16 @@ def _loaded(point: EntryPoint) -> Importer:
         ) from error
 
 
-def find_config(directory: Path) -> list[tuple[Path, str]]:
+def find_config(directory: Path, *, foreign: bool = False) -> list[tuple[Path, str]]:
     """The configs in `directory` that go by a usual name, the best first, each with its importer's name or `native`.
 
-    Native ones alone where there are any: who has written one has moved on.
+    Native ones alone where there are any: who has written one has moved on. With `foreign` they do not count.
     """
-    native = [(directory / name, NATIVE) for name in NATIVE_FILE_NAMES if (directory / name).is_file()]
+    native = (
+        []
+        if foreign
+        else [(directory / name, NATIVE) for name in NATIVE_FILE_NAMES if (directory / name).is_file()]
+    )
     if native:
         return native
     names = [(name, found.name) for found in importers() for name in found.file_names]

@@ -21,7 +21,7 @@ _PLAIN_LINES = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")  # on several lines
 
 def key_text(name: str) -> str:
     """A key, in quotes where it needs them."""
-    return name if _BARE.fullmatch(name) else string_text(name)
+    return name if _BARE.fullmatch(name) else _on_one_line(name)
 
 
 def string_text(text: str) -> str:
@@ -63,8 +63,7 @@ def _parts(value: Sequence[Value] | Mapping[str, Value]) -> list[str]:
 
 def _on_one_line(value: Value) -> str:
     if isinstance(value, str):
-        text = string_text(value)
-        return text if "\n" not in text else f'"{_SPECIAL.sub(_escaped, value)}"'
+        return string_text(value) if "\n" not in value else f'"{_SPECIAL.sub(_escaped, value)}"'
     return value_text(value)
 
 

@@ -23,6 +23,7 @@ Usage: pm-native [OPTIONS] COMMAND [ARGS]...
 
 Commands:
   init        Write a commented pm-native.toml to start from.
+  import      Write the pm-native.toml that a foreign config amounts to.
   check       Check a config and show every problem in it.
   generate    Compile a config to systemd units, in a directory.
   explain     Show each setting with the config line it came from.
@@ -47,7 +48,7 @@ Options:
 Examples:
   pm-native init                          a config to start from
   pm-native generate && pm-native apply   compile, then switch
-  pm-native generate -f ecosystem.config.js
+  pm-native import ecosystem.config.js    a config of ours from one of PM2's
   pm-native status --watch
 
 Day to day, use systemctl and journalctl: the units are yours.

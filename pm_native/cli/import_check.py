@@ -1,0 +1,61 @@
+"""A config that is made from another: without secrets in it, and with the units of the one it was made from."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from pm_native.compile.environment import is_secret
+from pm_native.compile.host import Host
+from pm_native.compile.options import CompileOptions
+from pm_native.compile.project import compile_project
+from pm_native.config.load import load_project
+from pm_native.errors import ConfigError, Diagnostics
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.model.project import Project
+
+_NEWEST = 257  # all that a config says shows: nothing falls back
+_HEADER = re.compile(r"\A(?:#[^\n]*\n)*")
+_ORDERED = ("Environment=",)  # lines whose order means nothing: each sets another variable
+
+
+def without_secrets(project: Project) -> Project:
+    """The project with what looks like a secret among the variables of files: a config is read by many."""
+    processes = []
+    for process in project.processes:
+        secret = {name: item for name, item in process.environment.items() if is_secret(name, item.value)}
+        open_ = {name: item for name, item in process.environment.items() if name not in secret}
+        merged = {**process.file_environment, **secret}
+        processes.append(replace(process, environment=open_, file_environment=merged))
+    return replace(project, processes=tuple(processes))
+
+
+def differences(project: Project, written: Path) -> list[str]:
+    """The names of the files that differ; ConfigError where one of the two does not compile."""
+    options = CompileOptions(
+        systemd_version=_NEWEST,
+        host=Host(Path("/")),
+        caller_path=os.environ.get("PATH", ""),
+        allow_missing=True,
+    )
+    problems = Diagnostics()
+    loaded = load_project(written, str(written), problems)
+    if loaded is None:
+        raise ConfigError(problems)
+    mine = {item.name: comparable(item.text) for item in compile_project(loaded, options, problems).files}
+    theirs = {
+        item.name: comparable(item.text) for item in compile_project(project, options, Diagnostics()).files
+    }
+    return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+
+
+def comparable(text: str) -> str:
+    """A file without its header, which names its source, and with the variables in the order of their names."""
+    lines = _HEADER.sub("", text).split("\n")
+    is_unit = any(line.startswith("[") for line in lines)
+    variables = sorted(line for line in lines if line.startswith(_ORDERED) or not is_unit)
+    return "\n".join([*(line for line in lines if line not in variables), *variables])

@@ -1,0 +1,214 @@
+"""`pm-native import`: a config of ours from a foreign one, with a report; the units of both are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.importers.helpers import needs_node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tests.cli.shop import Shop
+
+ROOT = Path(__file__).parent.parent.parent
+CASES = ROOT / "tests/cases/importers"
+NAMES = sorted(
+    str(path.parent.relative_to(CASES))
+    for path in CASES.glob("*/*/expected.txt")
+    if ": error: " not in path.read_text() and path.parent.parent.name != "pm2"
+)
+COMPOSE = """\
+name: shop
+services:
+  web:
+    command: node web.js
+    ports: ["8080:80"]
+    environment: { DB_PASSWORD: "it's secret", LANG: C }
+    tty: true
+  worker:
+    command: sh -c 'work | tee log'
+    environment: { LANG: C }
+    restart: always
+"""
+
+
+@pytest.fixture
+def shop(shop: Shop) -> Shop:
+    """The folder without a config in it."""
+    (shop.folder / "pm-native.toml").unlink()
+    return shop
+
+
+def foreign(folder: Path) -> tuple[Path, list[str]]:
+    """The config in the folder of a case, and the options that it is read with."""
+    options = json.loads((folder / "options.json").read_text()) if (folder / "options.json").exists() else {}
+    named = options.get("file")
+    given: list[str] = []
+    if "formation" in options:
+        given += ["--formation", ",".join(f"{name}={count}" for name, count in options["formation"].items())]
+    for key, option in (("base_port", "--base-port"), ("variant", "--env"), ("dialect", "--dialect")):
+        if key in options:
+            given += [option, str(options[key])]
+    for profile in options.get("profiles", ()):
+        given += ["--profile", profile]
+    for name, value in options.get("environ", {}).items():
+        os.environ[name] = value
+    skipped = {"expected.txt", "options.json"}
+    usual = [path for path in sorted(folder.iterdir()) if path.name not in skipped and path.is_file()]
+    usual = [path for path in usual if not path.name.endswith(".env") and path.name != ".foreman"]
+    return (folder / named if named else usual[0]), given
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_units_of_the_imported_config_are_the_same(
+    name: str, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    folder = shop.folder / "case"
+    shutil.copytree(CASES / name, folder)
+    path, options = foreign(folder)
+    ran = shop.run("import", str(path), "-o", str(folder / "pm-native.toml"), *options)
+    assert ran.code == 0, ran.err
+    assert ran.out.endswith("the units of both configs are the same\n")
+
+
+@pytest.mark.parametrize("example", ["pm2/ecosystem.config.js", "procfile/Procfile"])
+def test_examples_can_be_imported(example: str, shop: Shop) -> None:
+    if example.endswith(".js"):
+        needs_node()
+    ran = shop.run("import", str(ROOT / "examples" / example), "-o", str(shop.folder / "pm-native.toml"))
+    assert ran.code == 0, ran.err
+    assert ran.out.endswith("the units of both configs are the same\n")
+
+
+def test_report_says_what_was_kept_changed_and_lost(shop: Shop) -> None:
+    shop.write(COMPOSE, "compose.yaml")
+    ran = shop.run("import", "compose.yaml")
+    assert (ran.code, ran.out.replace(str(shop.folder), "$DIR")) == (
+        0,
+        """\
+wrote pm-native.toml: 2 processes from compose.yaml (docker compose)
+wrote $DIR/pm-native.env: secrets, and variables of environment files, for you alone to read
+
+kept
+  all: environment
+  web: command, restart, stop, environment_files
+  worker: command, restart, stop
+
+changed in meaning
+  compose.yaml:5:13: web was found at port 8080; it listens on 80 itself
+    let the program listen on 8080, if others look for it there
+
+lost
+  compose.yaml:7:5: tty: no program has a terminal
+    most programs take their colours from an option or FORCE_COLOR
+
+the units of both configs are the same
+""",
+    )
+    assert (
+        ran.err
+        == """\
+reading compose.yaml as docker compose: it has `services`
+next: look through pm-native.toml, then pm-native check -f pm-native.toml
+"""
+    )
+
+
+def test_config_is_one_to_own(shop: Shop) -> None:
+    shop.write(COMPOSE, "compose.yaml")
+    assert shop.run("import", "compose.yaml").code == 0
+    assert (
+        (shop.folder / "pm-native.toml").read_text()
+        == """\
+# Imported from compose.yaml (docker compose). What is as usual is left out.
+# Every key: `pm-native schema`, or docs/config.md. Next: pm-native check && pm-native plan
+
+[project]
+name = "shop"
+environment = { LANG = "C" }
+
+# web was found at port 8080; it listens on 80 itself
+# lost: tty: no program has a terminal
+[process.web]
+command = "node web.js"
+restart = "no"
+stop = { mode = "mixed" }
+environment_files = ["pm-native.env"]
+
+[process.worker]
+command = "sh -c 'work | tee log'"
+restart = { limit = 0 }
+stop = { mode = "mixed" }
+"""
+    )
+    secrets = shop.folder / "pm-native.env"
+    assert (secrets.read_text(), secrets.stat().st_mode & 0o777) == ('DB_PASSWORD="it\'s secret"\n', 0o600)
+
+
+def test_config_that_is_there_is_kept(shop: Shop) -> None:
+    shop.write(COMPOSE, "compose.yaml")
+    shop.write("mine", "pm-native.toml")
+    ran = shop.run("import", "compose.yaml")
+    assert (ran.code, ran.out) == (64, "")
+    assert "error: pm-native.toml is there already\n" in ran.err
+    assert (shop.folder / "pm-native.toml").read_text() == "mine"
+    assert not (shop.folder / "pm-native.env").exists()
+    assert shop.run("import", "compose.yaml", "--force").code == 0
+    assert shop.run("import", "compose.yaml", "-o", "other.toml").code == 0
+    assert (shop.folder / "other.toml").read_text().startswith("# Imported from compose.yaml")
+
+
+def test_print_writes_nothing(shop: Shop) -> None:
+    shop.write(COMPOSE, "compose.yaml")
+    ran = shop.run("import", "compose.yaml", "--print")
+    assert (ran.code, ran.out.split("\n")[3]) == (0, "[project]")
+    assert [path.name for path in shop.folder.iterdir()] == ["compose.yaml"]
+
+
+def test_report_for_programs(shop: Shop) -> None:
+    shop.write(COMPOSE, "compose.yaml")
+    told = json.loads(shop.run("import", "compose.yaml", "--json").out)
+    assert told["data"]["kept"]["worker"] == ["command", "restart", "stop"]
+    assert [item["code"] for item in told["data"]["lost"]] == ["compose-lost"]
+    assert [item["code"] for item in told["data"]["changed"]] == ["compose-port"]
+    assert told["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 64, "there is no config in this folder"),
+        (("missing.yaml",), 64, "there is no file missing.yaml"),
+        (("broken.yaml",), 78, "broken.yaml:2:3: error: "),
+        (("pm-native.yaml",), 64, "pm-native.yaml is a config of pm-native's own"),
+        (("Procfile", "other"), 64, "-f: Procfile takes no other file over it"),
+        (("compose.yaml", "--project", "a b"), 64, "--project: not a valid name: 'a b'"),
+        (("compose.yaml", "-o", "nowhere/x.toml"), 77, "cannot write nowhere/x.toml"),
+        (("compose.yaml", "--strict"), 78, "tty: no program has a terminal"),
+    ],
+)
+def test_what_cannot_be_imported_leaves_nothing(
+    shop: Shop, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    if arguments:
+        shop.write(COMPOSE, "compose.yaml")
+        shop.write("services:\n  - 5\n", "broken.yaml")
+        shop.write("web: sleep 9\n", "Procfile")
+        shop.write("process: {web: {command: sleep 9}}\n", "pm-native.yaml")
+    before = sorted(path.name for path in shop.folder.iterdir())
+    ran = shop.run("import", *arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert words in ran.err
+    assert sorted(path.name for path in shop.folder.iterdir()) == before
+
+
+def test_files_are_laid_over_each_other(shop: Shop) -> None:
+    shop.write(COMPOSE, "compose.yaml")
+    shop.write("services:\n  web:\n    command: node over.js\n", "prod.yaml")
+    assert 'command = "node over.js"' in shop.run("import", "compose.yaml", "prod.yaml", "--print").out
