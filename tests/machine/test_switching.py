@@ -9,6 +9,7 @@ from tests.machine.sites import new_site
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.machine.harness import Machine
     from tests.machine.sites import Site
@@ -52,7 +53,7 @@ def site(machine: Machine) -> Iterator[Site]:
 def answers_during_apply(site: Site, port: int) -> list[str]:
     """What clients of the port were answered while an apply ran, and its exit code."""
     apply = ["-m", "pm_native", "apply", "-f", "pm-native.toml", "--settle", "0.6"]
-    words = ["python3", "caller.py", str(port), site.machine.python, *apply]
+    words: list[str | Path] = ["python3", "caller.py", str(port), site.machine.python, *apply]
     return site.machine.run(words, cwd=site.folder).stdout.split()
 
 
