@@ -7,10 +7,12 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Protocol
 
 from pm_native.apply.disk import Disk
 from pm_native.apply.failures import FailureReport, journal_of
+from pm_native.apply.roll import batches, watch_sec
 from pm_native.apply.settle import SETTLE_SEC, settle
 from pm_native.apply.verify import verify_units
 from pm_native.apply.waiting import run_watched, waits_of
@@ -40,6 +42,7 @@ _JOBS = {
     Action.START: JobType.START,
     Action.RESTART: JobType.RESTART,
     Action.RELOAD: JobType.RELOAD,
+    Action.ROLL: JobType.RESTART,
 }
 # What one job met and the run as a whole ends with.
 _FATAL = (BusLostError, BusTimeoutError, AccessError, UnavailableError)
@@ -66,7 +69,8 @@ class Outcome:
     """What a run came to: how many steps were done, the jobs' outcomes, the units that failed.
 
     Of a run that was interrupted, or whose time was over (`is_late`): what was waited for at that moment, and which
-    units' jobs were taken back.
+    units' jobs were taken back. `has_failed_roll`: an instance of a pool did not come back, and the others were let be;
+    `held_back` are those that wait for the word that the canary lives.
     """
 
     done: int = 0
@@ -76,6 +80,8 @@ class Outcome:
     is_late: bool = False
     waits: list[Wait] = field(default_factory=list)
     canceled: list[str] = field(default_factory=list)
+    has_failed_roll: bool = False
+    held_back: list[str] = field(default_factory=list)
 
     @property
     def word(self) -> str:
@@ -93,7 +99,8 @@ class Outcome:
 class RunOptions:
     """How a run goes about it. `stop`, once set, ends it at the next safe point, and so does the end of `timeout_sec`.
 
-    What is queued then goes on in systemd, unless `cancel_queued` takes it back. `command` is what the history says was run, `keep` how many generations are kept.
+    What is queued then goes on in systemd, unless `cancel_queued` takes it back. `command` is what the history says was
+    run, `keep` how many generations are kept. `is_canary` restarts the first of each pool that is rolled; the next run goes on from there.
     """
 
     settle_sec: float = SETTLE_SEC
@@ -103,6 +110,7 @@ class RunOptions:
     stop: asyncio.Event | None = None
     timeout_sec: float | None = None
     cancel_queued: bool = False
+    is_canary: bool = False
 
 
 class Runner:
@@ -183,6 +191,8 @@ class Runner:
             await self._run_jobs(started)
         if not self._is_stopped():
             await self._settle(step for step in started if step.action is not Action.RELOAD)
+        if not self._is_stopped():
+            await self._roll()
             self._is_stopped()
         self._finish()
 
@@ -259,7 +269,7 @@ class Runner:
                     generation=generation,
                     bundle=bundle,
                     complete=complete,
-                    to_restart=self._owed(Action.RESTART, Action.RELOAD),
+                    to_restart=self._owed(Action.RESTART, Action.RELOAD, Action.ROLL),
                     to_start=self._owed(Action.START),
                 )
             )
@@ -351,18 +361,40 @@ class Runner:
             )
         return self._report
 
-    async def _settle(self, steps: Iterable[Step]) -> None:
+    async def _roll(self) -> None:
+        """Restart pools by and by; not after a failure, and no further than to the first one."""
+        steps = self.plan.of(Action.ROLL)
+        if self.manager is None or not steps or self.outcome.failures or self.plan.bundle is None:
+            return
+        units = {unit.name: unit for unit in self.plan.bundle.units}
+        texts = {item.name: item.text for item in self.plan.bundle.files}
+        for file, group in groupby(steps, key=lambda step: units[step.subject].file):
+            pool = [*group]
+            first, *others = batches(pool, units[pool[0].subject].at_once)
+            for batch in [first] if self.options.is_canary else [first, *others]:
+                await self._run_jobs(batch)
+                await self._settle(batch, watch_sec(texts[file], self.options.settle_sec))
+                if self.outcome.failures:
+                    self.outcome.has_failed_roll = True
+                if self.outcome.failures or self._is_stopped():
+                    return
+            if self.options.is_canary:
+                self.outcome.held_back += [step.subject for batch in others for step in batch]
+
+    async def _settle(self, steps: Iterable[Step], seconds: float | None = None) -> None:
         failed = {failure.unit for failure in self.outcome.failures}
         names = [
             step.subject
             for step in steps
             if step.subject.endswith(".service") and step.subject not in failed
         ]
-        seconds = self.options.settle_sec
-        if self.manager is None or not names or not seconds:
+        if seconds is None:
+            seconds = self.options.settle_sec
+        if self.manager is None or not names or not self.options.settle_sec:
             return
         report = self._reported(self.manager)
-        self.progress.settling(seconds)
+        if seconds:
+            self.progress.settling(seconds)
         await settle(
             self.manager, names, seconds, lambda name, words: report.add(name, words=words), self._stop
         )

@@ -44,6 +44,11 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
 )
 @click.option("--atomic", is_flag=True, help="Go back to the generation before when a unit fails.")
 @click.option(
+    "--canary",
+    is_flag=True,
+    help="Of pools with on_change = reload, restart the first instances alone; the next apply goes on.",
+)
+@click.option(
     "--keep",
     type=click.IntRange(1),
     default=5,
@@ -62,6 +67,7 @@ def apply(  # noqa: PLR0913 - one per option
     source: SourceOptions,
     generated: Path | None,
     atomic: bool,
+    canary: bool,
     keep: int,
     flags: RunFlags,
     plan_options: PlanOptions,
@@ -71,8 +77,9 @@ def apply(  # noqa: PLR0913 - one per option
     """Switch the running system to the generated units.
 
     Runs what `plan` shows: has systemd verify what differs, stops what is gone, writes what differs, reloads the
-    manager once, restarts what runs on old settings, starts what is new, and watches it. A second apply does nothing.
-    Exit code 4: units failed; 3: they failed, and --atomic went back; 130: interrupted, the next apply goes on.
+    manager once, restarts what runs on old settings, starts what is new, and watches it. Pools with on_change = reload restart one
+    instance after the other, and go back when one fails. A second apply does nothing.
+    Exit code 4: units failed; 3: they failed, and it went back; 130: interrupted, the next apply goes on.
     """
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
@@ -90,10 +97,11 @@ def apply(  # noqa: PLR0913 - one per option
             switch = await plan_switch(wanted.bundle, scope, root, manager, follow)
             if plan is not None:
                 check_saved(plan, switch.plan)
-            options = replace(flags.options("apply", allow_missing=source.allow_missing), keep=keep)
-            result = await run_switch("apply", switch, manager, options, tuple(wanted.problems))
-            if atomic and result.exit_code == ExitCode.UNITS_FAILED:
-                return await go_back(result, switch, manager, options)
+            options = flags.options("apply", allow_missing=source.allow_missing)
+            options = replace(options, keep=keep, is_canary=canary)
+            result, outcome = await run_switch("apply", switch, manager, options, tuple(wanted.problems))
+            if result.exit_code == ExitCode.UNITS_FAILED and (atomic or outcome.has_failed_roll):
+                return await go_back(result, outcome, switch, manager, options)
             return result
 
     with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply"):

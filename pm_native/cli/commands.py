@@ -22,6 +22,7 @@ COMMANDS = {
     "start": "Start processes.",
     "stop": "Stop processes.",
     "restart": "Restart processes.",
+    "reload": "Restart processes without an interruption.",
     "remove": "Stop a project and take its units away.",
     "schema": "Print the JSON Schema of the native config.",
     "completion": "Print the completion script of a shell.",

@@ -28,15 +28,24 @@ if TYPE_CHECKING:
     from pm_native.state.layout import Layout
 
 SETTLE_SEC = 1.0
-_DONE = {JobType.START: "started", JobType.STOP: "stopped", JobType.RESTART: "restarted"}
+_DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "reload": "reloaded"}
 
 
 @dataclass(slots=True)
 class Report:
-    """What a run of jobs came to."""
+    """What a run of jobs came to; `left` are the units that it did not get to, or was not to."""
 
     outcomes: list[JobOutcome] = field(default_factory=list)
     failures: list[UnitFailure] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Jobs that run together, and how long what they start is watched before the next ones."""
+
+    specs: list[JobSpec]
+    settle_sec: float
 
 
 def run_command(job: JobType, layout: Layout, words: Sequence[str], settle_sec: float) -> int:
@@ -47,9 +56,12 @@ def run_command(job: JobType, layout: Layout, words: Sequence[str], settle_sec: 
 
     async def go() -> list[Report]:
         async with connect(layout.scope, command=sys.argv) as manager:
-            return [await run_selection(job, item, manager, layout, settle_sec) for item in selections]
+            return [
+                await run_batches([Batch(job_specs(job, item), settle_sec)], item, manager, layout)
+                for item in selections
+            ]
 
-    return finish(result_of(job, selections, asyncio.run(go()), layout))
+    return finish(result_of(job.value, selections, asyncio.run(go()), layout))
 
 
 def job_specs(job: JobType, selection: Selection) -> list[JobSpec]:
@@ -99,17 +111,15 @@ def _in_order(job: JobType, units: Sequence[BundleUnit]) -> list[JobSpec]:
     ]
 
 
-async def run_selection(
-    job: JobType, selection: Selection, manager: Manager, layout: Layout, settle_sec: float
+async def run_batches(
+    batches: Sequence[Batch], selection: Selection, manager: Manager, layout: Layout
 ) -> Report:
-    """Run the jobs of a selection and watch for `settle_sec` whether what was started stays up."""
+    """Run one batch of jobs after the other, each once what the one before started stays up; to the first failure."""
     from pm_native.apply.failures import FailureReport, journal_of  # noqa: PLC0415 - not for --help
     from pm_native.apply.settle import settle  # noqa: PLC0415 - not for --help
     from pm_native.apply.waiting import run_watched  # noqa: PLC0415 - not for --help
     from pm_native.cli.progress import NoProgress, text_progress  # noqa: PLC0415 - not for --help
 
-    specs = job_specs(job, selection)
-    services = [spec.unit for spec in specs if spec.unit.endswith(".service")]
     report = FailureReport(
         manager=manager,
         bundle=selection.bundle,
@@ -117,24 +127,35 @@ async def run_selection(
         read_journal=journal_of(layout.scope, time.time()),
         read_unit_file=lambda name: read_text(layout.units / name) or "",
     )
-    if job is not JobType.STOP:
-        # A person asks: what failed before, and how often it was started, counts no more.
-        await asyncio.gather(*(manager.reset_failed(name) for name in services))
+    result = Report(failures=report.failures)
+    specs = [spec for batch in batches for spec in batch.specs]
     progress = NoProgress() if presentation().as_json else text_progress(len(specs))
     with closing(progress):
-        outcomes = await run_watched(manager, specs, progress)
-        failed = {item.spec.unit: item for item in outcomes if not item.is_success}
-        for unit, outcome in failed.items():
-            await report.add(unit, job=outcome)
-        watched = [name for name in services if name not in failed]
-        if job is not JobType.STOP and watched and settle_sec:
-            progress.settling(settle_sec)
-            await settle(manager, watched, settle_sec, lambda name, words: report.add(name, words=words))
-    return Report(outcomes=outcomes, failures=report.failures)
+        for batch in batches:
+            services = [spec for spec in batch.specs if spec.unit.endswith(".service")]
+            started = [spec.unit for spec in services if spec.type is not JobType.STOP]
+            # A person asks: what failed before, and how often it was started, counts no more.
+            await asyncio.gather(*(manager.reset_failed(name) for name in started))
+            outcomes = await run_watched(manager, batch.specs, progress)
+            result.outcomes += outcomes
+            failed = {item.spec.unit: item for item in outcomes if not item.is_success}
+            for unit, outcome in failed.items():
+                await report.add(unit, job=outcome)
+            watched = [name for name in started if name not in failed]
+            if watched and batch.settle_sec:
+                progress.settling(batch.settle_sec)
+                await settle(
+                    manager, watched, batch.settle_sec, lambda name, words: report.add(name, words=words)
+                )
+            if report.failures:
+                break
+    reached = {item.spec.unit for item in result.outcomes}
+    result.left = [spec.unit for spec in specs if spec.unit not in reached]
+    return result
 
 
 def result_of(
-    job: JobType, selections: Sequence[Selection], reports: Sequence[Report], layout: Layout
+    command: str, selections: Sequence[Selection], reports: Sequence[Report], layout: Layout
 ) -> Result:
     """What the runs came to, as text and as data."""
     from pm_native.apply.failures import failure_lines  # noqa: PLC0415 - not for --help
@@ -145,11 +166,11 @@ def result_of(
         for failure in report.failures:
             first, *rest = failure_lines(failure, layout.scope)
             lines += [style(first, "red"), *rest]
-        lines.append(_summary(job, selection, report, style))
+        lines.append(_summary(command, selection, report, style))
     failed = any(report.failures for report in reports)
     names = " ".join(_systemctl_names(item) for item in selections)
     return Result(
-        command=job.value,
+        command=command,
         text="\n".join(lines),
         data={
             "projects": [
@@ -158,19 +179,20 @@ def result_of(
             ]
         },
         exit_code=ExitCode.UNITS_FAILED if failed else ExitCode.OK,
-        hints=(f"the same: systemctl {manager_words(layout.scope)}{job} {names}",),
+        hints=(f"the same: systemctl {manager_words(layout.scope)}{command} {names}",),
     )
 
 
-def _summary(job: JobType, selection: Selection, report: Report, style: Style) -> str:
+def _summary(command: str, selection: Selection, report: Report, style: Style) -> str:
     services = [item for item in report.outcomes if item.spec.unit.endswith((".service", ".timer"))]
     done = sum(item.is_success for item in services)
     project = selection.bundle.project
+    left = f", {len(report.left)} left as they were" if report.left else ""
     if report.failures:
         count = len(report.failures)
         words = f"{project}: {count} unit{'s' if count != 1 else ''} failed"
-        return style(words, "bold", "red")
-    return style(f"{project}: {done} {_DONE[job]}", "bold", "green")
+        return style(words + left, "bold", "red")
+    return style(f"{project}: {done} {_DONE[command]}{left}", "bold", "green")
 
 
 def _systemctl_names(selection: Selection) -> str:
@@ -202,4 +224,5 @@ def _report_data(selection: Selection, report: Report) -> dict[str, object]:
             for item in report.outcomes
         ],
         "failures": [asdict(failure) for failure in report.failures],
+        "left": report.left,
     }

@@ -22,6 +22,7 @@ _SIGNS = {
     Action.RESET_FAILED: ("⟳", "cyan"),
     Action.RELOAD: ("⟳", "yellow"),
     Action.RESTART: ("↻", "yellow"),
+    Action.ROLL: ("↻", "yellow"),
     Action.START: ("▶", "green"),
 }
 _WORDS = {
@@ -78,6 +79,7 @@ def summary(plan: Plan) -> str:
         "to remove": len(plan.of(Action.DELETE)),
         "to start": len(plan.of(Action.START)),
         "to restart": len(plan.of(Action.RESTART)),
+        "to roll": len(plan.of(Action.ROLL)),
         "to reload": len(plan.of(Action.RELOAD)),
         "to stop": len(plan.of(Action.STOP)),
     }

@@ -55,7 +55,7 @@ def remove(*, project: str, force: bool, flags: RunFlags, scope: Scope, root: Pa
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             switch = await plan_removal(project, scope, root, manager, PlanOptions(force=force))
-            return await run_switch("remove", switch, manager, flags.options("remove"))
+            return (await run_switch("remove", switch, manager, flags.options("remove")))[0]
 
     with flags.lock(layout_of(scope, root), project, "remove"):
         return finish(asyncio.run(go()))

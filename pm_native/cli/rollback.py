@@ -57,7 +57,7 @@ def rollback(
         async with manager_of(scope, root) as manager:
             switch = await plan_switch(bundle, scope, root, manager)
             options = flags.options(f"rollback to {target}")
-            return await run_switch("rollback", switch, manager, options)
+            return (await run_switch("rollback", switch, manager, options))[0]
 
     with flags.lock(layout, installed.bundle.project, "rollback"):
         return finish(asyncio.run(go()))

@@ -36,8 +36,8 @@ async def run_switch(
     manager: Manager | None,
     options: RunOptions,
     diagnostics: tuple[Diagnostic, ...] = (),
-) -> Result:
-    """Show the plan, run it, and report. Ctrl-C ends the run at the next safe point, twice: at once."""
+) -> tuple[Result, Outcome]:
+    """Show the plan, run it, and report: for the caller's user, and for the caller. Ctrl-C ends the run at the next safe point, twice: at once."""
     plan = switch.plan
     shown = presentation()
     messages = Messages()
@@ -59,7 +59,7 @@ async def run_switch(
             options=replace(options, stop=stop),
         )
         outcome = await runner.run()
-    return Result(
+    result = Result(
         command=command,
         text=_text(switch, outcome),
         data={
@@ -72,11 +72,14 @@ async def run_switch(
             "timed_out": outcome.is_late,
             "canceled": outcome.canceled,
             "waiting": [wait_data(wait) for wait in outcome.waits],
+            "failed_roll": outcome.has_failed_roll,
+            "held_back": outcome.held_back,
         },
         exit_code=_exit_code(outcome),
         diagnostics=diagnostics if shown.as_json else (),
         hints=_hints(command, switch, outcome, is_offline=manager is None),
     )
+    return result, outcome
 
 
 @contextmanager
@@ -125,6 +128,8 @@ def _text(switch: Switch, outcome: Outcome) -> str:
         lines.append(style(f"{plan.project}: {_cut_short(outcome, 'out of time')}", "bold", "red"))
     elif not outcome.failures:
         count = outcome.done
+        if outcome.held_back:
+            lines.append(f"canary: {_some(outcome.held_back)} wait on their old settings")
         lines.append(
             style(f"{plan.project}: done, {count} step{'s' if count != 1 else ''}", "bold", "green")
         )
@@ -161,6 +166,8 @@ def _failure_data(failure: UnitFailure) -> dict[str, object]:
 
 
 def _hints(command: str, switch: Switch, outcome: Outcome, *, is_offline: bool) -> tuple[str, ...]:
+    if outcome.held_back:
+        return ("once it is known to be well: apply again, for the rest; or pm-native rollback",)
     if outcome.is_interrupted or outcome.is_late:
         return (f"the next {command} goes on from here",)
     if command == "remove" or outcome.failures or switch.plan.is_empty:

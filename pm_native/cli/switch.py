@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pm_native.apply.run import RunOptions
+    from pm_native.apply.run import Outcome, RunOptions
     from pm_native.bus.manager import Manager
     from pm_native.cli.options import SourceOptions
     from pm_native.cli.report import Result
@@ -136,7 +136,9 @@ async def plan_removal(
     )
 
 
-async def go_back(failed: Result, switch: Switch, manager: Manager | None, options: RunOptions) -> Result:
+async def go_back(
+    failed: Result, outcome: Outcome, switch: Switch, manager: Manager | None, options: RunOptions
+) -> Result:
     """Undo a switch that failed: to the generation before, or to nothing where there was none."""
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - it imports this module's types
 
@@ -151,10 +153,15 @@ async def go_back(failed: Result, switch: Switch, manager: Manager | None, optio
     bundle = Generations(store.directory).bundle(before.generation) if before is not None else None
     snapshot = await take_snapshot(layout, project, bundle, installed, manager)
     # By force: what is new since then is of this very run, whatever protects it from others.
-    force = PlanOptions(force=True)
+    # What the failed run did not get to runs on the settings of before.
+    untouched = {*(installed.to_restart if installed else ())} - {*(before.to_restart if before else ())}
+    untouched -= {failure.unit for failure in outcome.failures}
+    force = PlanOptions(force=True, as_wanted=frozenset(untouched))
     plan = make_plan(bundle, snapshot, force) if bundle else make_removal(project, snapshot, force)
     command = f"rollback to {before.generation}" if before is not None else "rollback to nothing"
     back = Switch(plan=plan, layout=layout, store=store, installed=installed)
-    undone = await run_switch("apply", back, manager, replace(options, allow_missing=True, command=command))
+    undone, _ = await run_switch(
+        "apply", back, manager, replace(options, allow_missing=True, command=command)
+    )
     code = ExitCode.ROLLED_BACK if undone.exit_code is ExitCode.OK else undone.exit_code
     return replace(undone, exit_code=code, data={"failed": failed.data, "rolled_back": undone.data})

@@ -50,7 +50,7 @@ class BundleUnit:
 
     `file` is the unit file it is made from, `where` the line of the source, `after` the units of the bundle that
     must be started before it, `requires` those whose restart restarts it, `files` the environment files it reads.
-    Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
+    `at_once` instances of a pool restart at a time when it is rolled. Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
     """
 
     name: str
@@ -63,6 +63,7 @@ class BundleUnit:
     requires: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     protect: bool = False
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ def _unit_to_json(unit: BundleUnit) -> dict[str, object]:
         data["on_change"] = unit.on_change.value
     if unit.protect:
         data["protect"] = True
+    if unit.at_once != 1:
+        data["at_once"] = unit.at_once
     return data
 
 
@@ -214,4 +217,6 @@ def _unit(item: dict[str, object]) -> BundleUnit:
         fields["on_change"] = OnChange(str(fields["on_change"]))
     if not isinstance(fields.get("protect", False), bool):
         raise TypeError("protect is of another type")
+    if type(fields.get("at_once", 1)) is not int or int(str(fields.get("at_once", 1))) < 1:
+        raise TypeError("at_once is of another type")
     return BundleUnit(**fields)  # type: ignore[arg-type]  # TypeError where a key is foreign

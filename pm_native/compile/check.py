@@ -203,8 +203,10 @@ def _check_kind(process: Process, problems: Diagnostics) -> None:
             hint = "say how many: instances = 2"
             place = process.origins[key]
             problems.error(place, f"{key!r} is for the instances of a pool", code="not-a-pool", hint=hint)
-    if process.on_change is OnChange.RELOAD and not any(
-        item.name == "ExecReload" for item in process.systemd
+    if (
+        process.on_change is OnChange.RELOAD
+        and not process.is_pool
+        and not any(item.name == "ExecReload" for item in process.systemd)
     ):
         message = "there is nothing to reload it with: apply will restart it"
         hint = 'say how: [process.NAME.systemd.Service] with ExecReload = "/bin/kill -HUP $MAINPID"'

@@ -294,6 +294,7 @@ class Compiler:
             "where": process.span.where,
             "on_change": process.on_change,
             "protect": process.protect,
+            "at_once": process.max_unavailable,
             "after": after,
             "requires": requires,
             "files": (environment_file_name(project, process),) if has_environment_file else (),

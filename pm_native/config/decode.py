@@ -244,7 +244,15 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         fields["instances"] = instances.value
     elif instances is not None:
         fields["instances"] = instances
-    for key in ("description", "first_instance", "autostart", "notify", "on_change", "protect"):
+    for key in (
+        "description",
+        "first_instance",
+        "autostart",
+        "notify",
+        "on_change",
+        "max_unavailable",
+        "protect",
+    ):
         if key in values:
             fields[key] = values[key]
     if "start_timeout" in values:

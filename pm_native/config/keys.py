@@ -463,9 +463,17 @@ PROCESS = Table(
         Key(
             name="on_change",
             type=Choice(OnChange),
-            help="What apply does when its units have changed.",
+            help='What apply does when its units have changed. "reload" has a pool restart one instance after the other,'
+            " each when the one before is ready, and goes back when one fails; other processes need an ExecReload=.",
             default='"restart"',
             example='"keep"',
+        ),
+        Key(
+            name="max_unavailable",
+            type=Integer(1, 10_000),
+            help="How many instances of a pool a rolling reload restarts at a time.",
+            default="1",
+            example="2",
         ),
         Key(
             name="protect",

@@ -112,7 +112,7 @@ class ConfigWriter:
         default = Process(name="", command=(), directory=self._directory)
         found: Values = {
             key: getattr(process, key)
-            for key in ("description", "autostart", "notify", "protect", "on_change")
+            for key in ("description", "autostart", "notify", "protect", "on_change", "max_unavailable")
             if getattr(process, key) != getattr(default, key)
         }
         if process.kind is ProcessKind.TASK and not process.schedule:

@@ -172,7 +172,7 @@ class Process:
     """One declared program.
 
     `command` is argv. `instances` None is a single process, a number (or "max", one per CPU) a pool of them,
-    whose first instance has the number `first_instance`. `environment` came from the config text itself,
+    whose first instance has the number `first_instance`; a rolling reload takes `max_unavailable` of them at a time. `environment` came from the config text itself,
     `file_environment` from environment files; the former wins. `origins` tells the place of each key path.
     """
 
@@ -192,6 +192,7 @@ class Process:
     logs: Logs = field(default_factory=Logs)
     schedule: tuple[str, ...] = ()
     on_change: OnChange = OnChange.RESTART
+    max_unavailable: int = 1
     autostart: bool = True
     protect: bool = False
     notify: bool = False

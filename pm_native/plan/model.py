@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """What a step does. The order of the members is the order of the phases."""
+    """What a step does. The order of the members is the order of the phases.
+
+    ROLL restarts an instance of a pool when those before it are ready again.
+    """
 
     STOP = "stop"
     MAKE_DIRECTORY = "make-directory"
@@ -27,11 +30,12 @@ class Action(StrEnum):
     RELOAD = "reload"
     RESTART = "restart"
     START = "start"
+    ROLL = "roll"
 
     @property
     def is_job(self) -> bool:
         """Whether systemd does it, as a job of the unit."""
-        return self in {Action.STOP, Action.RELOAD, Action.RESTART, Action.START}
+        return self in {Action.STOP, Action.RELOAD, Action.RESTART, Action.START, Action.ROLL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class PlanOptions:
 
     `adopt` takes over files that are not ours, `force` writes over what was edited by hand and takes away what is
     protected, `reconcile` undoes what was stopped or disabled by hand, without `prune` nothing is taken away.
+    `as_wanted` names units that run on the wanted settings already, whatever the files say that are there now.
     `needs_directories` refuses units whose working directory is not there.
     """
 
@@ -79,6 +84,7 @@ class PlanOptions:
     reconcile: bool = False
     prune: bool = True
     needs_directories: bool = False
+    as_wanted: frozenset[str] = frozenset()
 
 
 class TakenBy(StrEnum):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
 _ABOUT_TO_START = frozenset({"start", "restart"})
+_RESTARTS = frozenset({Action.RESTART, Action.ROLL})
 _LEFT_OUT = "the last apply did not get to it"
 
 
@@ -115,7 +116,7 @@ class Verdicts:
             self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
             return Step(Action.START, unit.name, why)
         for name in self.requires[unit.name]:
-            if name in self.stop_first or (name in found and found[name].action is Action.RESTART):
+            if name in self.stop_first or (name in found and found[name].action in _RESTARTS):
                 return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
         if reason:
             return self._changed_verdict(unit, state, reason)
@@ -133,6 +134,8 @@ class Verdicts:
                 what = f"runs on old settings, as on_change = keep says: {reason}"
                 self._tell(unit.name, what, f"systemctl {self.option}restart {unit.name}")
                 return None
+            case OnChange.RELOAD if "@" in unit.name and not self._can_reload(unit):
+                return Step(Action.ROLL, unit.name, reason)
             case OnChange.RELOAD if not self._can_reload(unit):
                 return Step(Action.RESTART, unit.name, f"{reason}; it has no ExecReload= to reload with")
             case OnChange.RELOAD if state.active_state == "active":
@@ -212,6 +215,8 @@ class Verdicts:
 
     def _why_old(self, unit: BundleUnit) -> str:
         """Why the unit, if it runs, runs on old settings; "" when it does not."""
+        if unit.name in self.options.as_wanted:
+            return ""
         step = self.written.get(unit.file)
         if step is not None and (needs_restart(step.changes) or self._changed_unseen(unit.file)):
             return step.reason

@@ -297,6 +297,8 @@ def test_envelope_of_an_apply(host: SwitchHost) -> None:
             "timed_out": False,
             "canceled": [],
             "waiting": [],
+            "failed_roll": False,
+            "held_back": [],
         },
         "diagnostics": [],
         "error": None,

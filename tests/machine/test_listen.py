@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
 
 from tests.machine.sites import new_site
@@ -45,6 +48,36 @@ for _ in range(int(sys.argv[2])):
     except OSError as error:
         found.add(type(error).__name__)
 print(*sorted(found), sep="\n")
+"""
+# Asks until its input ends: half of the clients with a connection for each request, half with one that is kept and
+# used at once again. What gets no whole answer is lost.
+LOAD = """
+import http.client, select, sys, threading
+port, counts, over = int(sys.argv[1]), [0, 0], threading.Event()
+def client(keep):
+    connection = None
+    while not over.is_set():
+        try:
+            connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/", headers={} if keep else {"Connection": "close"})
+            response = connection.getresponse()
+            response.read()
+            counts[response.status != 200] += 1
+            if response.will_close:
+                connection = None
+        except OSError as error:
+            print(error, file=sys.stderr)
+            counts[1] += 1
+            connection = None
+threads = [threading.Thread(target=client, args=[number % 2]) for number in range(8)]
+for thread in threads:
+    thread.start()
+print("loading", flush=True)
+sys.stdin.read()
+over.set()
+for thread in threads:
+    thread.join()
+print(*counts)
 """
 FETCH = """
 import sys, urllib.request
@@ -171,3 +204,48 @@ def test_unmodified_program_of_node(site: Site) -> None:
     assert [name for name, run in site.runs().items() if began[name] != run] == [
         f"{site.name}-api@2.service"
     ]
+
+
+def test_rolling_reload_loses_no_connection(site: Site) -> None:
+    """While clients come and go, some of them keeping their connection; then an instance that does not come back."""
+    site.write("server.cjs", NODE)
+    config = (
+        '[process.api]\ncommand = "node server.cjs"\ninstances = 3\non_change = "reload"\n'
+        'listen = { port = 3403, share = true }\nenvironment = { ROUND = "1" }\n'
+    )
+    site.config(config)
+    site.apply()
+    load = subprocess.Popen(
+        site.machine.command(["python3", "-c", LOAD, "3403"]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert load.stdin is not None
+    assert load.stdout is not None
+    assert load.stdout.readline() == "loading\n"
+    began = site.runs()
+    site.pm_native("reload", "api", "--settle", "0.3")
+    now = site.runs()
+    changed = sorted(name for name, run in now.items() if began[name] != run)
+    assert changed == [f"{site.name}-api@{number}.service" for number in (1, 2, 3)]
+
+    # By apply, with the same care.
+    site.config(config.replace('"1"', '"2"'))
+    roll = [f"roll {site.name}-api@{number}.service" for number in (1, 2, 3)]
+    assert site.applied().steps[-3:] == roll
+    assert {site.environment(f"{site.name}-api@{number}.service")["ROUND"] for number in (1, 2, 3)} == {"2"}
+
+    # One that does not come back: the others have not been touched, and it goes back by itself.
+    began = site.runs()
+    site.config(config.replace("server.cjs", "gone.cjs"))
+    failed = json.loads(site.apply("--json", code=3).stdout.splitlines()[-1])["data"]["failed"]
+    assert [item["unit"] for item in failed["failures"]] == [f"{site.name}-api@1.service"]
+    now = site.runs()
+    assert [name for name, run in now.items() if began[name] != run] == [f"{site.name}-api@1.service"]
+
+    load.stdin.close()
+    answered, lost = load.stdout.read().split()
+    load.stdout.close()
+    assert load.wait() == 0
+    assert (int(answered) > 300, lost) == (True, "0")
