@@ -5,7 +5,8 @@ PmNativeError               exit code 1: nothing was done
 +-- UsageError              64  the command line is wrong
 +-- StaleError              1   a saved artifact no longer matches what it was made from
 +-- OwnershipError          1   a file or unit belongs to somebody else
-+-- StateError              1   what pm-native keeps on disk is damaged or too new
++-- StateError              1   what pm-native keeps on disk is damaged
+|   +-- TooNewError         1   or of a newer pm-native
 +-- UnavailableError        69  no systemd, no bus, no such program on this host
 +-- LockedError             75  another run holds the lock
 +-- AccessError             77  the caller may not do this
@@ -235,7 +236,11 @@ class OwnershipError(PmNativeError):
 
 
 class StateError(PmNativeError):
-    """The state that pm-native keeps is damaged, or from a newer version."""
+    """The state that pm-native keeps is damaged."""
+
+
+class TooNewError(StateError):
+    """The state that pm-native keeps is not damaged: it is from a newer version."""
 
 
 class UnavailableError(PmNativeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from hashlib import sha256
 
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pm_native.bus.manager import Manager, UnitState
     from pm_native.compile.bundle import Bundle, BundleFile, Installed
+    from pm_native.plan.model import DropIn
     from pm_native.state.layout import Layout
 
 # Where units of packages live; one of ours must not hide one of theirs (systemd.unit(5), UNIT FILE LOAD PATH).
@@ -70,7 +72,7 @@ async def take_snapshot(
         states = await _states(manager, names, [name.replace("@.", "@*.") for name in templates])
         if installed is not None and installed.complete:
             changed = drop_ins.changed | set(_changed_units(layout, installed.bundle, since_ns))
-            outdated = await _outdated(manager, names & changed)
+            outdated = await _outdated(manager, names & changed, drop_ins.items)
     return Snapshot(
         installed=installed,
         files=texts,
@@ -95,9 +97,10 @@ async def _states(manager: Manager, names: set[str], patterns: list[str]) -> Map
 
 
 def _recorded_ns(layout: Layout, project: str) -> int:
-    """When the last apply was recorded, by which time systemd had read all files; 0: never."""
+    """When the last apply was recorded, by which time systemd had read all files; 0: never, or that cannot be told."""
     try:
-        return (layout.records(project) / "current.json").stat().st_mtime_ns
+        recorded_ns = (layout.records(project) / "current.json").stat().st_mtime_ns
+        return recorded_ns if recorded_ns <= time.time_ns() else 0  # else the clock was set back since
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return 0
 
@@ -111,10 +114,23 @@ def _changed_units(layout: Layout, bundle: Bundle, since_ns: int) -> Iterator[st
     return (unit.name for unit in bundle.units if unit.file in changed)
 
 
-async def _outdated(manager: Manager, names: set[str]) -> list[str]:
-    """Those that systemd itself says it knows older files of than there are."""
+async def _outdated(manager: Manager, names: set[str], drop_ins: Iterable[DropIn]) -> list[str]:
+    """Those that systemd knows older files of than there are: by its own word, or because it has not read a drop-in.
+
+    252 itself does not notice a new drop-in before it has looked for a unit that it does not know. Of drop-ins of one
+    name systemd reads one, and none that is empty.
+    """
+    files: dict[str, set[str]] = {}
+    for item in drop_ins:
+        for name in names.intersection(item.units) if item.text else ():
+            files.setdefault(name, set()).add(item.path.rpartition("/")[2])
     found = await manager.details(sorted(names)) if names else {}
-    return sorted(name for name, details in found.items() if details.need_daemon_reload)
+    return sorted(
+        name
+        for name, details in found.items()
+        if details.need_daemon_reload
+        or files.get(name, set()) - {path.rpartition("/")[2] for path in details.drop_in_paths}
+    )
 
 
 def _missing(layout: Layout, wanted: Bundle | None) -> Iterator[tuple[str, str]]:
@@ -215,8 +231,8 @@ def _in_the_way(path: Path, text: str, project: str, *, is_owned: bool) -> Forei
         return Foreign(
             path=str(path), why="edited by hand", taken_by=TakenBy.FORCE, save_as=_save_as(path, text)
         )
-    if (other := _PROJECT.match(header)) is not None:
-        return Foreign(path=str(path), why=f"of project {other[1]}")
+    if other := project_of(header):
+        return Foreign(path=str(path), why=f"of project {other}")
     return Foreign(path=str(path), why="not ours", taken_by=TakenBy.ADOPT, save_as=_save_as(path, text))
 
 
@@ -233,6 +249,12 @@ def _save_as(path: Path, text: str) -> str:
 
 def _begin(project: str) -> str:
     return f"# {MADE_BY}: project={project} "
+
+
+def project_of(text: str) -> str:
+    """The project that the header of a unit file names; "" where it is not one of ours."""
+    match = _PROJECT.match(text)
+    return match[1] if match is not None else ""
 
 
 def is_pristine(text: str, project: str) -> bool:

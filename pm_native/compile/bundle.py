@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pm_native.errors import StateError
+from pm_native.errors import StateError, TooNewError
 from pm_native.model.names import is_name
 from pm_native.model.record import OnChange, SourceFile
 from pm_native.unit.name import Scope, escape_slice_part
@@ -168,7 +168,7 @@ def bundle_from_json(data: object, texts: dict[str, str]) -> Bundle:
         raise StateError("the manifest is damaged: not a JSON object")
     version = data.get("format")
     if isinstance(version, int) and version > FORMAT:
-        raise StateError(f"the manifest has format {version}, newer than this pm-native knows ({FORMAT})")
+        raise TooNewError(f"the manifest has format {version}, newer than this pm-native knows ({FORMAT})")
     try:
         bundle = Bundle(
             project=data["project"],

@@ -1,12 +1,14 @@
-"""What pm-native keeps of an applied project: the manifest of what it owns. Generations will live beside it."""
+"""What pm-native keeps of an applied project: the record of what it owns. Generations live beside it."""
 
 from __future__ import annotations
 
 import json
+import os
 
 from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, recorded
-from pm_native.errors import AccessError, StateError
+from pm_native.errors import AccessError, StateError, TooNewError
 from pm_native.state.files import make_folder, remove, remove_empty, sweep_scratch, write_atomic
+from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class Store:
     def __init__(self, layout: Layout, project: str) -> None:
         self.directory = layout.records(project)
         self._path = self.directory / _NAME
+        self._scope = layout.scope
 
     def load(self) -> Installed | None:
         """What the last apply left, None where there was none; StateError where the record is damaged or too new."""
@@ -40,18 +43,32 @@ class Store:
             return _installed(json.loads(text))
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(repr(error)) from error
+        except TooNewError as error:
+            hint = "use that pm-native, or a newer one"
+            raise TooNewError(f"{self._path}: {error.message}", hint=hint) from error
         except StateError as error:
-            raise StateError(f"{self._path}: {error.message}", hint=error.hint or self._way_out()) from error
+            raise StateError(f"{self._path}: {error.message}", hint=self._way_out()) from error
 
     def _damaged(self, why: str) -> StateError:
         return StateError(f"{self._path} is damaged: {why}", hint=self._way_out())
 
     def _way_out(self) -> str:
-        """What to do with a record that cannot be read: unit files under our header are taken for ours without it."""
+        """What to do with a record that cannot be read."""
+        option = "--user " if self._scope is Scope.USER else ""
         return (
-            f"move it away (mv {self._path} {self._path}.damaged) and apply the config that is installed: "
-            "its unit files are known by their headers"
+            f"`pm-native repair {option}{self.directory.name}` makes it anew, from the last generation or from the "
+            "headers of the unit files"
         )
+
+    def replace_damaged(self, installed: Installed) -> str:
+        """Save a record in the place of one that cannot be read; where that one is kept, "" where there was none."""
+        damaged = self._path.with_name(f"{_NAME}.damaged")
+        is_there = self._path.exists()
+        if is_there:
+            damaged.unlink(missing_ok=True)
+            os.link(self._path, damaged)
+        self.save(installed)
+        return str(damaged) if is_there else ""
 
     def save(self, installed: Installed) -> None:
         """Record what is installed now, whole and at once."""
@@ -73,6 +90,7 @@ class Store:
     def forget(self) -> None:
         """Remove the records of a project that is gone, and the folders that are empty then."""
         remove(self._path)
+        remove(self._path.with_name(f"{_NAME}.damaged"))
         remove_empty(self.directory)
         remove_empty(self.directory.parent)
 
@@ -83,10 +101,7 @@ def _installed(data: dict[str, Any]) -> Installed:
     if not isinstance(version, int) or not isinstance(generation, int) or not isinstance(complete, bool):
         raise TypeError("format, generation or complete is of another type")
     if version > FORMAT:
-        raise StateError(
-            f"it is from a newer pm-native (format {version}, this one knows {FORMAT})",
-            hint="use that pm-native, or a newer one",
-        )
+        raise TooNewError(f"it is from a newer pm-native (format {version}, this one knows {FORMAT})")
     return Installed(
         generation=generation,
         bundle=bundle_from_json(data["bundle"], {}),

@@ -81,6 +81,8 @@ class DiskManager(FakeManager):
                 self.add(FakeUnit(name=name, behaviour=behaviour))
             else:
                 self.units[name].behaviour = behaviour
+            folder = self.folder / f"{name}.d"
+            self.units[name].drop_in_paths = tuple(sorted(map(str, folder.glob("*.conf"))))
 
     async def details(self, names: Sequence[str]) -> dict[str, UnitDetails]:
         """See `Manager`."""

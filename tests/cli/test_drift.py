@@ -163,6 +163,7 @@ def test_drop_in_that_overrides_is_told_with_its_path(host: SwitchHost) -> None:
     path = host.units / "shop-web.service.d/override.conf"
     path.parent.mkdir()
     path.write_text("[Service]\nExecStart=\nExecStart=/bin/sleep 7\n")
+    host.manager.units["shop-web.service"].drop_in_paths = (str(path),)  # read by now
     assert host(PLAN).out == (
         f"! shop-web.service has another ExecStart= by {path} (a drop-in counts more than the config)\n{NOTHING}"
     )

@@ -32,6 +32,7 @@ Commands:
   rollback    Go back to a generation that was applied before.
   history     Show every apply: who, when, what came of it.
   diff        Show what differs between two generations.
+  repair      Make a damaged record anew, from what is installed.
   status      Show state, memory and CPU of each process.
   logs        Show what the processes wrote.
   start       Start processes.

@@ -1,42 +1,66 @@
-"""Run on a machine: kills `pm-native apply` at every third point at which it changes anything, and looks what is left.
+"""Run on a machine: kills apply and rollback at points at which they change anything, and looks what is left.
 
-    python kills.py PROJECT A.toml B.toml
+    python kills.py PROJECT A.toml B.toml FIRST STEP
 
-The config leads from A to B and back, so that each kill meets a switch with adds, changes and removals. Prints JSON:
-the number of points and of steps, the kills that were made, and each thing that was not as it must be.
+A point is a call that changes the disk (a file made, filled, closed to others, renamed or removed, a link, a folder) or
+a message that has systemd do something (a job, a reload, a reset). At the points FIRST, FIRST + STEP, ... the process is
+killed before the call. `apply` leads from A to B, `rollback` from B to A; what follows a kill finishes it or undoes it,
+in turn. Every run is a fork of this process, which has all modules loaded, and goes the way of the command line.
+
+Prints JSON: the numbers of points and of steps, the kills that were made, and each thing that was not as it must be.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
-from pm_native.bus.systemd import SystemdManager
+from pm_native.bus import dbus
 from pm_native.cli.main import run
 from pm_native.state.generations import Generations
 from pm_native.state.layout import system_layout
 from pm_native.state.store import Store
+from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-STEP = 3
-PROJECT = sys.argv[1]
-CONFIGS = sys.argv[2:4]
+PROJECT, A, B = sys.argv[1:4]
+FIRST, STEP = map(int, sys.argv[4:6])
 LAYOUT = system_layout()
 STORE = Store(LAYOUT, PROJECT)
-SCRATCH = re.compile(r"\..*\.\d+\.new")
+KEPT = Generations(STORE.directory)
+SCRATCH = re.compile(r"\.(.+)\.\d+\.new")
+ON_DISK = ("chmod", "fchmod", "link", "mkdir", "open", "rename", "rmdir", "symlink", "unlink", "write")
+ASKED = re.compile(rb"(?:Start|Stop|Restart|Reload|ResetFailed)Unit\0|Reload\0")
+MARK = "KILLS_COLOUR="
 Files = dict[str, str]
+OTHERS = (
+    "/etc/systemd/system/other.service",
+    "/etc/systemd/system/.other.service.77.new",
+    "/etc/pm-native/notes",
+)
 
 
-def in_child(action: Callable[[], int], out: str = os.devnull) -> int:
+class Faults(list[str]):
+    """What was not as it must be, each with the point before it."""
+
+    point = ""
+
+    def add(self, words: str) -> None:
+        """Tell of one."""
+        self.append(f"{self.point}: {words}")
+
+
+def forked(action: Callable[[], int], out: str) -> int:
     """What a process of its own ends with; minus the signal that killed it."""
     if (pid := os.fork()) == 0:
         code = 99
@@ -52,143 +76,228 @@ def in_child(action: Callable[[], int], out: str = os.devnull) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def apply(config: str) -> int:
-    return run(["apply", "-f", config, "--settle", "0"])
+def switch(to: str) -> int:
+    """Go to a config the way that leads there: B by apply, A by rollback to the generation that has it."""
+    if to == A and (number := generation_of(A)):
+        return run(["rollback", str(number), "--project", PROJECT, "--settle", "0"])
+    return run(["apply", "-f", to, "--settle", "0", "--systemd-version", "252"])
 
 
-def armed(config: str, at: int, counted: str = "") -> int:
-    """Apply, and be killed at point `at`; 0: never, and the number of points is written to `counted`."""
-    points = 0
+def generation_of(config: str) -> int:
+    """The newest generation with this config that went well; 0: none."""
+    for number in reversed(KEPT.numbers()):
+        if KEPT.record(number).result == "done" and KEPT.bundle(number).sources[0].path.endswith(config):
+            return number
+    return 0
 
-    def guarded(call: Callable[..., object], /, *args: object, **more: object) -> object:
-        nonlocal points
-        if not str(args[0]).startswith("/tmp") and "dir_fd" not in more:
-            points += 1
-            if points == at:
-                os.kill(os.getpid(), signal.SIGKILL)
+
+def armed(to: str, at: int, counted: str = "") -> int:
+    """Switch, and be killed at point `at`; 0: never, and what the points are is written to `counted`."""
+    points: list[str] = []
+
+    def reached(what: str) -> None:
+        points.append(what)
+        if len(points) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_disk(name: str, call: Callable[..., object], /, *args: object, **more: object) -> object:
+        path = Path(str(args[0]))
+        if (folder := more.get("dir_fd")) is not None:
+            path = Path(f"/proc/self/fd/{folder}").readlink() / path
+        if not str(path).startswith(("/tmp", "/dev")) and (name != "open" or int(str(args[1])) & os.O_CREAT):
+            reached(f"{name} {path}")
         return call(*args, **more)
 
-    def wrapped(call: Callable[..., object]) -> Callable[..., object]:
-        return lambda *args, **more: guarded(call, *args, **more)
+    def send(sock: dbus._PatientSocket, data: bytes) -> int:
+        if asked := ASKED.search(data):
+            reached(asked[0].decode().rstrip("\0"))
+        return sent(sock, data)
 
-    for name in ("rename", "unlink", "symlink", "mkdir", "rmdir"):
-        setattr(os, name, wrapped(getattr(os, name)))
-    for name in ("submit", "reload", "reset_failed"):
-        setattr(SystemdManager, name, wrapped(getattr(SystemdManager, name)))
-    code = apply(config)
+    for name in ON_DISK:
+        setattr(os, name, partial(on_disk, name, getattr(os, name)))
+    sent = dbus._PatientSocket.send
+    setattr(dbus._PatientSocket, "send", send)  # noqa: B010 - not for mypy to follow
+    code = switch(to)
     if counted:
-        Path(counted).write_text(str(points), encoding="utf-8")
+        Path(counted).write_text(json.dumps(points), encoding="utf-8")
     return code
 
 
+def checked(to: str) -> int:
+    """Switch, and see that nothing is left to do."""
+    return switch(to) or run(["plan", "-f", to, "--systemd-version", "252"])
+
+
 def files() -> Files:
-    """The files and links of the project, and scratch files."""
+    """The files and links of the project, scratch files too."""
     found = {}
     for place in (LAYOUT.units, LAYOUT.environment(PROJECT)):
-        for path in place.rglob("*"):
-            if PROJECT in str(path) and (path.is_symlink() or path.is_file()):
-                found[str(path)] = f"-> {path.readlink()}" if path.is_symlink() else path.read_text("utf-8")
+        for folder, _, names in os.walk(place):
+            for name in names:
+                path = Path(folder, name)
+                if PROJECT in str(path):
+                    found[str(path)] = (
+                        f"-> {path.readlink()}" if path.is_symlink() else path.read_text("utf-8")
+                    )
     return found
 
 
-def running() -> dict[str, str]:
-    """Services and targets that are up, each with what tells on which settings it runs."""
-    words = [
-        "systemctl",
-        "show",
-        "--property=Id,ActiveState,MainPID",
-        f"{PROJECT}*.service",
-        f"{PROJECT}*.target",
-    ]
-    shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+def processes() -> dict[str, str]:
+    """The processes that carry our mark: unit by the kernel's word, and on which settings each runs."""
     found = {}
-    for block in filter(None, shown.strip().split("\n\n")):
-        values = dict(line.split("=", 1) for line in block.splitlines())
-        if values["ActiveState"] in {"inactive", "failed"}:
+    for pid in (path.name for path in Path("/proc").glob("[0-9]*")):
+        try:
+            words = Path(f"/proc/{pid}/environ").read_text("utf-8").split("\0")
+            group = Path(f"/proc/{pid}/cgroup").read_text("utf-8")
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        pid = values.get("MainPID", "0")
-        environment = Path(f"/proc/{pid}/environ").read_text("utf-8").split("\0") if pid != "0" else []
-        found[values["Id"]] = " ".join(
-            word for word in environment if word.startswith(("COLOUR=", "API_KEY="))
-        )
+        if any(word.startswith(MARK) for word in words):
+            unit = re.search(r"([^/\n]+\.service)$", group, re.MULTILINE)
+            found[unit[1] if unit else f"process {pid}"] = " ".join(
+                word for word in words if word.startswith((MARK, "API_KEY="))
+            )
     return found
 
 
-def faults_left(known: list[Files]) -> list[str]:
-    """What is wrong after a kill."""
+class Watcher:
+    """Looks at systemd over one connection for all of the time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.opened = dbus.connect(Scope.SYSTEM)
+        self.manager = loop.run_until_complete(self.opened.__aenter__())
+        self.others = self.other_things()
+
+    def up(self) -> set[str]:
+        """The units of the project that are up, or on their way."""
+        states = self.loop.run_until_complete(self.manager.list_units([f"{PROJECT}*"]))
+        return {
+            state.name
+            for state in states
+            if state.active_state not in {"inactive", "failed"} and not state.name.endswith(".slice")
+        }
+
+    def other_things(self) -> object:
+        """What is not ours: files by what a change of any kind would change, and the run of a unit."""
+        details = self.loop.run_until_complete(self.manager.details(["other.service"]))
+        return [(status.st_ino, status.st_ctime_ns) for status in map(os.stat, OTHERS)], details[
+            "other.service"
+        ].main_pid
+
+
+def check_left(faults: Faults, watcher: Watcher, known: list[Files]) -> None:
+    """What must be so after a kill."""
     installed = STORE.load()
     assert installed is not None
-    bundle = installed.bundle
-    owned = {item.name for item in bundle.files}
-    units = {unit.name for unit in bundle.units}
-    faults = []
+    owned = {item.name for item in installed.bundle.files}
     for path, text in files().items():
         name = Path(path).name
-        if SCRATCH.fullmatch(name):
-            continue
+        if scratch := SCRATCH.fullmatch(name):
+            name = scratch[1]
+        elif text not in [tree.get(path) for tree in known]:
+            faults.add(f"{path} is torn")
         if name not in owned:
-            faults.append(f"{path} is outside of the record")
-        if text not in [tree.get(path) for tree in known]:
-            faults.append(f"{path} is torn")
-    faults += [f"{name} runs and is outside of the record" for name in running().keys() - units]
-    kept = Generations(STORE.directory)
-    for number in kept.numbers():
-        kept.bundle(number)
-    return faults
+            faults.add(f"{path} is outside of the record")
+    units = {unit.name for unit in installed.bundle.units}
+    for name in sorted((watcher.up() | processes().keys()) - units):
+        faults.add(f"{name} runs and is outside of the record")
+    for number in KEPT.numbers():
+        KEPT.bundle(number)  # StateError where one is not whole
 
 
-def faults_after(expected: tuple[Files, dict[str, str]]) -> list[str]:
-    """What is wrong after the next apply."""
-    faults = []
-    tree, up = files(), running()
-    for what, found, wanted in (("file", tree, expected[0]), ("unit", up, expected[1])):
-        faults += [
-            f"{what} {name}: {found.get(name)!r}, not {wanted.get(name)!r}"
-            for name in sorted(found.keys() | wanted.keys())
-            if found.get(name) != wanted.get(name)
-        ]
-    faults += [f"left: {path}" for path in STORE.directory.rglob(".*")]
+def check_end(faults: Faults, watcher: Watcher, expected: tuple[Files, dict[str, str], set[str]]) -> None:
+    """What must be so after the run that follows."""
+    for what, found, wanted in (("file", files(), expected[0]), ("process", processes(), expected[1])):
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                faults.add(f"{what} {name}: {found.get(name)!r}, not {wanted.get(name)!r}")
+    for name in sorted(watcher.up() ^ expected[2]):
+        faults.add(f"{name} is up, or should be")
+    for path in STORE.directory.rglob(".*"):
+        faults.add(f"left: {path}")
     installed = STORE.load()
     assert installed is not None
     if not installed.complete or installed.to_restart or installed.to_start:
-        faults.append("the record is not complete")
-    if Generations(STORE.directory).record(installed.generation).result != "done":
-        faults.append("the generation has no end")
-    return faults
+        faults.add("the record is not complete")
+    if KEPT.record(installed.generation).result != "done":
+        faults.add("the generation has no end")
+    if watcher.other_things() != watcher.others:
+        faults.add("what is not ours was touched")
+
+
+def sweep(faults: Faults, points: dict[str, list[str]]) -> Iterator[tuple[str, int, str]]:
+    """Where to, killed at which point, and where to then: until all points that are asked for have been."""
+    todo = {to: list(range(FIRST, len(names) + 1, STEP)) for to, names in points.items()}
+    here, turn = A, 0
+    while todo[A] or todo[B]:
+        there = B if here == A else A
+        if not todo[there]:
+            faults.point = f"on the way to {there}"
+            yield there, 0, there
+            here = there
+            continue
+        at = todo[there].pop(0)
+        turn += 1
+        # Finished and undone in turn, each way twice in a row, so that points of both kinds come in both ways.
+        then = there if turn // 2 % 2 else here
+        faults.point = (
+            f"killed on the way to {there} at point {at} ({points[there][at - 1]}), then to {then}"
+        )
+        yield there, at, then
+        here = then
+
+
+def warm_up() -> None:
+    """Load what a switch loads, once for all forks, and make as many generations as are kept: each run lets go of one."""
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
+        for config in (A, B) * 3:
+            checked(config)
 
 
 def main() -> dict[str, object]:
     out = f"/run/{PROJECT}.out"
-    faults: list[str] = []
-    expected: list[tuple[Files, dict[str, str]]] = []
-    for config in CONFIGS:
-        if code := in_child(partial(apply, config), out):
+    faults = Faults()
+    watcher = Watcher(asyncio.new_event_loop())
+    expected: dict[str, tuple[Files, dict[str, str], set[str]]] = {}
+    warm_up()
+    for config in (A, B):
+        if code := forked(partial(checked, config), out):
             return {"faults": [f"apply of {config}: {code}", Path(out).read_text("utf-8")]}
-        expected.append((files(), running()))
-    known = [tree for tree, _ in expected]
-    counted = f"/run/{PROJECT}.points"
-    in_child(partial(armed, CONFIGS[0], 0, counted))
-    points = int(Path(counted).read_text("utf-8"))
-    installed = STORE.load()
-    assert installed is not None
-    steps = len(Generations(STORE.directory).record(installed.generation).steps)
-    kills = []
-    to = 1
-    for at in range(1, points + 1, STEP):
-        config = CONFIGS[to]
-        if in_child(partial(armed, config, at)) != -signal.SIGKILL:
-            break  # this direction has fewer points
-        kills.append(at)
-        found = faults_left(known)
-        if code := in_child(partial(apply, config), out):
-            found.append(f"the next apply ended with {code}: {Path(out).read_text('utf-8')}")
-        found += faults_after(expected[to])
-        if in_child(partial(run, ["plan", "-f", config]), out):
-            found.append(f"the plan after it is not empty: {Path(out).read_text('utf-8')}")
-        faults += [f"killed at point {at}: {fault}" for fault in found]
-        to = 1 - to
-    return {"points": points, "steps": steps, "kills": len(kills), "faults": faults}
+        expected[config] = files(), processes(), watcher.up()
+    points: dict[str, list[str]] = {}
+    steps = {}
+    for to in (A, B):
+        counted = f"/run/{PROJECT}.points"
+        if forked(partial(armed, to, 0, counted), out):
+            return {"faults": [f"the way to {to}", Path(out).read_text("utf-8")]}
+        points[to] = json.loads(Path(counted).read_text("utf-8"))
+        steps[to] = len(KEPT.record(KEPT.numbers()[-1]).steps)
+    # Which we begin at: here B was applied last.
+    forked(partial(switch, A), out)
+    kills = 0
+    for to, at, then in sweep(faults, points):
+        if at:
+            if (code := forked(partial(armed, to, at), out)) != -signal.SIGKILL:
+                faults.add(f"not killed: {code}")
+            kills += 1
+            check_left(faults, watcher, [tree for tree, _, _ in expected.values()])
+        if code := forked(partial(checked, then), out):
+            faults.add(f"what follows ended with {code}: {Path(out).read_text('utf-8')}")
+        check_end(faults, watcher, expected[then])
+    return {
+        "kinds": sorted({name.split()[0] for names in points.values() for name in names}),
+        "points": [len(points[to]) for to in (A, B)],
+        "steps": [steps[to] for to in (A, B)],
+        "kills": kills,
+        "faults": faults,
+    }
 
 
 if __name__ == "__main__":
+    # A killed process has what it wrote in the page cache: only a power cut tells synced from written.
+    setattr(os, "fsync", lambda _: None)  # noqa: B010 - as above
     json.dump(main(), sys.stdout)

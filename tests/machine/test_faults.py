@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
 
-from tests.machine.sites import new_site
+from tests.machine.sites import SETTLE, new_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,6 +168,55 @@ def test_unit_that_ignores_sigterm_is_gone_when_its_time_is_over(site: Site) -> 
     assert site.applied().steps == []
 
 
+def test_unit_that_never_gets_ready_is_told_when_its_time_is_over(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-mute.service"
+    mute = SLOW.format("mute").replace("sleep 2; systemd-notify --ready", "echo not yet")
+    site.config(FINE.format("fine") + mute + '[process.mute.systemd.Service]\nTimeoutStartSec = "800ms"\n')
+    failure = site.applied(code=4).failures[unit]
+    assert (failure["words"], failure["result"]) == (
+        "its job failed because a timeout was exceeded",
+        "timeout",
+    )
+    assert "not yet" in cast("list[str]", failure["journal"])
+    assert machine.show(f"{site.name}-fine.service", "ActiveState") == {"ActiveState": "active"}
+    site.config(FINE.format("fine") + mute.replace("echo not yet", "systemd-notify --ready"))
+    site.apply()
+    assert machine.show(unit, "ActiveState") == {"ActiveState": "active"}
+    assert site.applied().steps == []
+
+
+def test_clock_that_was_set_back_since_the_last_apply(site: Site) -> None:
+    """As the disk is then: all that was written is from tomorrow."""
+    machine, unit = site.machine, f"{site.name}-a.service"
+    site.config(FINE.format("a"))
+    site.apply()
+    machine.run(["touch", "--no-dereference", "--date=+1 day", *site.files()])
+    history = f"/var/lib/pm-native/{site.name}/history.jsonl"
+    machine.write(history, machine.read(history).replace('"when": "20', '"when": "21'))
+    machine.systemctl("daemon-reload")
+    runs = site.runs()
+    assert site.applied().steps == []
+    machine.write(f"/etc/systemd/system/{unit}.d/50-mine.conf", "[Service]\nNice=5\n")
+    assert site.applied().steps == ["reload-manager systemd"]
+    assert site.runs() == runs
+    site.config(
+        FINE.format("a").replace("infinity", "1000")
+        + '[process.b]\ncommand = ["sh", "-c", "echo last words; exit 3"]\n'
+    )
+    failure = site.applied(code=4).failures[f"{site.name}-b.service"]
+    assert "last words" in cast("list[str]", failure["journal"])
+    assert site.runs()[unit] != runs[unit]
+    records = json.loads(site.pm_native("history", site.name, "--json").stdout)["data"]
+    assert [(item["number"], item["result"]) for item in records] == [
+        (1, "done"),
+        (2, "done"),
+        (3, "failed"),
+    ]
+    site.pm_native("rollback", "--project", site.name, "--settle", SETTLE)
+    assert [name for name in site.runs() if name.endswith(".service")] == [unit]
+    machine.run(["rm", "-r", f"/etc/systemd/system/{unit}.d"])
+
+
 def test_job_that_somebody_cancels_is_told_and_started_by_the_next_apply(site: Site) -> None:
     machine, unit = site.machine, f"{site.name}-slow.service"
     site.config(SLOW.format("slow"))
@@ -209,19 +259,26 @@ def test_damaged_record_says_what_to_do_and_the_way_out_works(site: Site) -> Non
     machine.write(record(site), text[: len(text) // 2])
     error, hint = site.apply(code=1).stderr.splitlines()
     assert error.startswith(f"error: {record(site)} is damaged: JSONDecodeError(")
-    command = hint.partition("(")[2].partition(")")[0]
-    assert command == f"mv {record(site)} {record(site)}.damaged"
-    machine.run(command.split())
-    site.apply()
+    command = hint.split("`")[1]
+    assert command == f"pm-native repair {site.name}"
+    assert site.pm_native(*command.split()[1:]).stdout == (
+        f"{site.name}: the record is made anew from generation 1: 4 files, 6 units\n"
+        f"  what was there is in {record(site)}.damaged\n"
+    )
+    assert machine.read(record(site)) == text
+    assert (site.applied().steps, site.runs()) == ([], runs)
+    # No generation to go by, and a process less in the config: it is known by its header, and goes.
+    machine.write(record(site), "")
+    machine.run(["rm", "-r", f"/var/lib/pm-native/{site.name}/generations"])
+    site.pm_native(*command.split()[1:])
+    site.config(FINE.format("a"))
+    gone = f"{site.name}-b.service"
+    steps = site.applied().steps
+    assert [step for step in steps if gone in step] == [f"stop {gone}", f"delete {gone}"]
+    assert [step for step in steps if step.startswith(("start", "restart"))] == []
+    del runs[gone]
     assert site.runs() == runs
     assert site.applied().steps == []
-    assert [
-        item["number"] for item in json.loads(site.pm_native("history", site.name, "--json").stdout)["data"]
-    ] == [
-        1,
-        2,
-    ]
-    machine.run(["rm", f"{record(site)}.damaged"])
 
 
 def test_record_of_a_newer_version_is_refused(site: Site) -> None:
