@@ -20,10 +20,12 @@ bench: $(READY) machine
 	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
 	$(VENV)/bin/python -m tests.benchmarks $(ARGS)
 
-# The reference of all keys, from the table that pm-native reads configs by.
+# The references of all keys and of the fields of all formats, from the tables that pm-native reads configs by.
 docs: $(READY)
 	$(VENV)/bin/python -c 'from pm_native.config.reference import reference_page as page; print(page(), end="")' \
 		>docs/config.md
+	$(VENV)/bin/python -c 'from pm_native.importers.reference import formats_page as page; print(page(), end="")' \
+		>docs/formats.md
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -19,6 +19,7 @@ from pm_native.config.load import load_project, parse_text
 from pm_native.config.reference import reference_page
 from pm_native.errors import ConfigError, Diagnostics, ExitCode, Source
 from pm_native.importers.base import ImportOptions
+from pm_native.importers.reference import formats_page
 from pm_native.importers.registry import importer
 
 TYPE_CHECKING = False
@@ -111,6 +112,11 @@ def imported(path: Path, kind: str, options: ImportOptions) -> tuple[list[str], 
 def test_config_reference_is_what_the_key_table_gives() -> None:
     written = (DOCS / "config.md").read_text(encoding="utf-8")
     assert written == reference_page(), "docs/config.md is stale: make docs"
+
+
+def test_reference_of_formats_is_what_the_importers_give() -> None:
+    written = (DOCS / "formats.md").read_text(encoding="utf-8")
+    assert written == formats_page(), "docs/formats.md is stale: make docs"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_name)

@@ -69,7 +69,9 @@ class Pm2Importer:
 
     def fields(self) -> tuple[Field, ...]:
         """Every key of an app, and those of the top level."""
-        return ()
+        from pm_native.importers.pm2.fields import fields  # noqa: PLC0415 - for the docs
+
+        return fields()
 
     def load(self, path: Path, name: str, options: ImportOptions, problems: Diagnostics) -> Project | None:
         """The project in the file at `path`, called `name` in diagnostics; None after adding an error."""
