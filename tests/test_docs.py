@@ -14,6 +14,7 @@ from pm_native.cli.commands import COMMANDS
 from pm_native.compile.host import Account, Host, Program
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
+from pm_native.compile.sandbox import PROFILES
 from pm_native.config.decode import decode_project
 from pm_native.config.load import load_project, parse_text
 from pm_native.config.reference import reference_page
@@ -54,6 +55,12 @@ class AnyHost(Host):
 
     def _is_directory(self, path: str) -> bool:  # noqa: ARG002 - Host's signature
         return True
+
+    def exists(self, path: str) -> bool:  # noqa: ARG002 - Host's signature
+        return True
+
+    def why_not_readable(self, path: str, user: str | None) -> str:  # noqa: ARG002 - Host's signature
+        return ""
 
 
 OPTIONS = CompileOptions(systemd_version=257, host=AnyHost())
@@ -151,6 +158,19 @@ def test_command_page_has_every_command_and_every_exit_code() -> None:
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
     assert re.findall(r"^## pm-native (\w+)$", text, re.MULTILINE) == list(COMMANDS)
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)] == list(ExitCode)
+
+
+def test_sandbox_page_has_every_directive_of_the_profiles() -> None:
+    text = (DOCS / "sandbox.md").read_text(encoding="utf-8")
+    rules = {f"{rule.directive.name}={rule.value}" for profile in PROFILES.values() for rule in profile}
+    long = {rule for rule in rules if rule.startswith("CapabilityBoundingSet=~")}
+    filters = {rule for rule in rules if rule.startswith("SystemCallFilter=")}
+    assert [rule for rule in sorted(rules - long - filters) if rule not in text] == []
+    assert [
+        rule
+        for rule in sorted(filters)
+        if f"`{rule}`" not in text and f"`{rule.partition('=')[2]}`" not in text
+    ] == []
 
 
 def test_starter_config_says_nothing_wrong() -> None:

@@ -11,6 +11,7 @@ import re
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
 from pm_native.compile.listen import NODE_VARIABLE, is_node, node_variables, port_variable
 from pm_native.compile.names import prefix
+from pm_native.compile.secrets import secret_variables
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
 from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
 from pm_native.unit.file import CONFIGURATION_DIRECTORY, INSTANCE, Setting
@@ -92,7 +93,7 @@ def is_secret(name: str, value: str) -> bool:
 
 def computed_names(process: Process, extra_path: str) -> set[str]:
     """The variables whose value pm-native itself decides."""
-    names = {counter.variable for counter in instance_counters(process)}
+    names = {counter.variable for counter in instance_counters(process)} | {*secret_variables(process)}
     if process.is_pool:
         names.add(INSTANCE_VARIABLE)
     if has_one_port(process):

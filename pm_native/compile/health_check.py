@@ -7,7 +7,6 @@ from pm_native.compile.health import (
     is_notify,
     limit_window_usec,
     monitored_checks,
-    pings,
     speaks,
     start_timeout_usec,
 )
@@ -131,13 +130,6 @@ def _check_surroundings(process: Process, options: CompileOptions, problems: Dia
         if told is not None:
             message, hint = told
             problems.error(item.span, message, code="health-sandbox", hint=hint)
-    if pings(process) or options.allow_missing:
-        return
-    for path in (options.python, f"{options.runtime}/run.py"):
-        if problem := options.host.why_not_readable(path, process.user):
-            hint = "install pm-native for the whole host"
-            message = f"the monitor cannot be started: {path}: {problem}"
-            problems.error(process.origin("health"), message, code="health-runtime", hint=hint)
 
 
 def _in_the_way(process: Process, name: str, value: str, options: CompileOptions) -> tuple[str, str] | None:

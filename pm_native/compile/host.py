@@ -130,6 +130,29 @@ class Host:
         except (OSError, ValueError):  # as above
             return False
 
+    def real_path(self, path: str) -> str:
+        """The path as the host has it with all links followed, as far as it is there."""
+        try:
+            real = self._resolve(path, None)
+        except (OSError, ValueError):  # as above
+            return path
+        return real if self.root == Path("/") else real.removeprefix(str(self.root))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file or folder on the host."""
+        try:
+            os.stat(self._resolve(path, None))
+        except (OSError, ValueError):  # as above
+            return False
+        return True
+
+    def is_open(self, path: str) -> bool:
+        """Whether everybody on the host can read the file."""
+        try:
+            return bool(os.stat(self._resolve(path, _NOBODY)).st_mode & 0o004)
+        except (OSError, ValueError):  # as above
+            return False
+
     def foreign_owner(self, path: str) -> str:
         """Who but root can put a file into the folder: `user 33`, `a group`, `everybody`; "" where nobody can."""
         try:
@@ -185,6 +208,10 @@ class Host:
             return []
         rows = [line.split(":") for line in text.splitlines()]
         return [row for row in rows if len(row) >= width and row[2].isdecimal()]
+
+
+# In no group, and the owner of nothing (systemd's UID_INVALID): has what everybody has.
+_NOBODY = Account("nobody", 2**32 - 1, frozenset(), "/")
 
 
 def _is_id(name: str) -> bool:

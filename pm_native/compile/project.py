@@ -39,6 +39,8 @@ from pm_native.compile.names import (
 )
 from pm_native.compile.passthrough import check_pass_through, pass_through
 from pm_native.compile.run import run_words
+from pm_native.compile.sandbox import check_sandbox, sandbox_settings
+from pm_native.compile.secrets import check_secrets, secret_settings
 from pm_native.errors import NOWHERE
 from pm_native.model.project import Condition
 from pm_native.model.quantity import format_percent, format_size
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from pm_native.compile.options import CompileOptions
     from pm_native.errors import Diagnostics, Span
     from pm_native.model.project import Process, Project
+    from pm_native.unit.file import Text
     from pm_native.unit.name import UnitName
 
 MADE_BY = "Made by pm-native"
@@ -158,6 +161,10 @@ class Compiler:
                 *service.stop_settings(process),
             ],
         }
+        check_sandbox(process, options, problems)
+        check_secrets(process, options, problems)
+        sections["Service"] += secret_settings(process)
+        sections["Service"] += sandbox_settings(process, exec_words(sections["Service"]), options)
         around = [
             *self._slice(process),
             *self._timer(process),
@@ -336,6 +343,11 @@ class Compiler:
         """The unit with its sections in the order of the manual, those without settings left out."""
         ordered = [(key, tuple(sections[key])) for key in d.SECTIONS if sections.get(key)]
         return CompiledUnit(name, tuple(ordered), span)
+
+
+def exec_words(settings: list[Setting]) -> tuple[Text, ...]:
+    """The words of the command that the unit runs."""
+    return next((setting.words for setting in settings if setting.directive is d.EXEC_START), ())
 
 
 def render_compiled(project: Project, unit: CompiledUnit, problems: Diagnostics) -> BundleFile | None:

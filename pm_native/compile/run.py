@@ -7,6 +7,7 @@ from pm_native.compile.command import search_path
 from pm_native.compile.health import monitored_checks, pings, seconds, speaks, start_timeout_usec
 from pm_native.compile.listen import listen_address
 from pm_native.compile.names import plain_path
+from pm_native.compile.secrets import secret_variables
 from pm_native.model.health import (
     LOCALHOST,
     Check,
@@ -41,11 +42,39 @@ _DEFAULTS = Check(probes=())
 
 
 def run_words(process: Process, options: CompileOptions, problems: Diagnostics) -> tuple[Text, ...]:
-    """What stands before the command: `pm-native-run` with all that the monitor does; nothing where there is none."""
+    """What stands before the command: `pm-native-run` with all that it and its monitor do; nothing without either."""
     checks = monitored_checks(process)
-    if not checks:
+    secrets = secret_variables(process)
+    if not checks and not secrets:
         return ()
-    words: list[Text] = [options.python, "-I", "-S", f"{options.runtime}/run.py", ("--unit=", UNIT_NAME)]
+    _check_runner(process, options, problems)
+    words: list[Text] = [options.python, "-I", "-S", f"{options.runtime}/run.py"]
+    words += (f"--secret={name}" for name in secrets)
+    if checks:
+        words += _monitor_words(process, checks, options, problems)
+    elif _keeps_sigpipe(process):
+        words.append("--default-sigpipe")
+    return (*words, "--")
+
+
+def _check_runner(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+    if options.allow_missing:
+        return
+    key = "health" if monitored_checks(process) else "secrets"
+    for path in (options.python, f"{options.runtime}/run.py"):
+        if problem := options.host.why_not_readable(path, process.user):
+            hint = "install pm-native for the whole host"
+            message = f"pm-native-run cannot be started: {path}: {problem}"
+            problems.error(process.origin(key), message, code="no-runtime", hint=hint)
+
+
+def _monitor_words(
+    process: Process,
+    checks: tuple[tuple[Phase, Check], ...],
+    options: CompileOptions,
+    problems: Diagnostics,
+) -> list[Text]:
+    words: list[Text] = [("--unit=", UNIT_NAME)]
     if options.scope is Scope.USER:
         words.append("--user")
     if _needs_port(checks):
@@ -63,8 +92,7 @@ def run_words(process: Process, options: CompileOptions, problems: Diagnostics) 
         for probe in check.probes:
             words += _probe_words(probe, process, options, problems)
         words += _check_words(phase, check, process, options, problems)
-    words.append("--")
-    return tuple(words)
+    return words
 
 
 def _needs_port(checks: tuple[tuple[Phase, Check], ...]) -> bool:

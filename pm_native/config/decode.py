@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import PurePosixPath
 
+from pm_native.config.confinement import sandbox, secrets
 from pm_native.config.health import HealthDecoder
 from pm_native.config.keys import CONFIG, PROCESS, Maximum
 from pm_native.config.table import ListOfTables, MapOf, Table
@@ -29,6 +30,7 @@ from pm_native.model.project import (
     RestartPolicy,
     Stop,
 )
+from pm_native.model.watch import Watch
 from pm_native.syntax.node import Node
 
 TYPE_CHECKING = False
@@ -234,6 +236,9 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         "umask": _mode(values.get("umask"), "umask", decoder),
         "environment": common.environment(values.get("environment")),
         "file_environment": {**common.file_environment, **common.read(own_files)},
+        "sandbox": sandbox(values, common.values, directory),
+        "secrets": secrets(values.get("secrets"), decoder, directory),
+        "watch": _watch(_table(values, "watch")),
         "systemd": _pass_through(values.get("systemd"), decoder),
         "span": node.key,
         "origins": {**common.origins, **decoder.origins},
@@ -362,6 +367,12 @@ def _stop(values: Values) -> Stop:
 def _limits(values: Values) -> Limits:
     renamed = {"memory": "memory_bytes", "cpu": "cpu_permyriad"}
     return Limits(**{renamed.get(key, key): value for key, value in values.items()})  # type: ignore[arg-type]
+
+
+def _watch(values: Values) -> Watch | None:
+    renamed = {"paths": "patterns", "delay": "delay_usec"}
+    fields = {renamed.get(key, key): value for key, value in values.items()}
+    return Watch(**fields) if "patterns" in fields else None  # type: ignore[arg-type]  # as in decode_process
 
 
 def _logs(values: Values, directory: PurePosixPath) -> Logs:

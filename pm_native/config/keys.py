@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pm_native.config.confinement_keys import SANDBOX_KEY, SECRETS_KEY, WRITABLE_KEY
 from pm_native.config.health_keys import HEALTH
 from pm_native.config.table import Key, MapOf, Table
 from pm_native.config.types import (
@@ -26,6 +27,7 @@ from pm_native.config.types import (
     Name,
     Text,
 )
+from pm_native.config.watch_keys import WATCH_KEY
 from pm_native.model.health import Monitor
 from pm_native.model.project import Condition, ProcessKind, RestartPolicy, StopMode
 from pm_native.model.record import OnChange
@@ -94,6 +96,7 @@ PROJECT = Table(
         ),
         *IDENTITY_KEYS,
         *ENVIRONMENT_KEYS,
+        SANDBOX_KEY,
         Key(
             name="monitor",
             type=Choice(Monitor),
@@ -501,6 +504,10 @@ PROCESS = Table(
             example='"027"',
         ),
         *ENVIRONMENT_KEYS,
+        SECRETS_KEY,
+        SANDBOX_KEY,
+        WRITABLE_KEY,
+        WATCH_KEY,
         Key(
             name="systemd",
             type=MapOf(MapOf(SYSTEMD_VALUE, "a directive"), "a section"),
@@ -518,8 +525,6 @@ PROCESS = Table(
             example='{ http = "/healthz", interval = "10s", timeout = "3s", retries = 3, start_period = "30s" }',
         ),
         Key(name="scale", type=Text(), help="Bounds for automatic scaling.", planned=True),
-        Key(name="secrets", type=Text(), help="Secrets as systemd credentials.", planned=True),
-        Key(name="sandbox", type=Text(), help="Sandbox profiles.", planned=True),
     )
 )
 

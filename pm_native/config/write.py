@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from pm_native.config.keys import PROCESS
 from pm_native.config.write_health import health_table
+from pm_native.model.confinement import Profile
 from pm_native.model.health import Monitor
 from pm_native.model.project import (
     JOURNAL,
@@ -19,6 +20,7 @@ from pm_native.model.project import (
     Stop,
 )
 from pm_native.model.quantity import format_duration, format_percent, format_size
+from pm_native.model.watch import Watch
 from pm_native.syntax.toml_write import table_lines
 
 TYPE_CHECKING = False
@@ -101,6 +103,12 @@ class ConfigWriter:
             "logs": self._logs(process.logs),
             "environment": own,
             "environment_files": [self._file(path, process.directory) for path in files],
+            "secrets": _secrets(process),
+            "sandbox": "" if process.sandbox.profile is Profile.OFF else process.sandbox.profile.value,
+            "writable": [
+                _relative(PurePosixPath(path), process.directory) for path in process.sandbox.writable
+            ],
+            "watch": _watch(process.watch),
             "systemd": _systemd(process),
             "health": health_table(process.health) if process.health is not None else {},
         }
@@ -195,6 +203,27 @@ def _listen(listen: Listen, directory: PurePosixPath) -> Value:
     if listen.mode is not None:
         found["mode"] = f"{listen.mode:04o}"
     return found["port"] if found.keys() == {"port"} else found
+
+
+def _secrets(process: Process) -> Values:
+    found: Values = {}
+    for secret in process.secrets:
+        file = _relative(PurePosixPath(secret.path), process.directory)
+        flags = {key: True for key in ("env", "encrypted") if getattr(secret, key)}
+        found[secret.name] = {"file": file, **flags} if flags else file
+    return found
+
+
+def _watch(watch: Watch | None) -> Value:
+    if watch is None:
+        return []
+    paths = list(watch.patterns)
+    found: Values = {"paths": paths}
+    if watch.ignore:
+        found["ignore"] = list(watch.ignore)
+    if watch.delay_usec != Watch(patterns=()).delay_usec:
+        found["delay"] = format_duration(watch.delay_usec)
+    return paths if found.keys() == {"paths"} else found
 
 
 def _depends_on(process: Process) -> Value:

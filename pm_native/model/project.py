@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pm_native.errors import NOWHERE
+from pm_native.model.confinement import Sandbox
 from pm_native.model.health import Monitor
 from pm_native.model.record import OnChange
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from pm_native.errors import Span
+    from pm_native.model.confinement import Secret
     from pm_native.model.health import Health
     from pm_native.model.record import SourceFile
+    from pm_native.model.watch import Watch
 
 SECOND = 1_000_000
 JOURNAL = "journal"
@@ -201,6 +204,9 @@ class Process:
     user: str | None = None
     group: str | None = None
     umask: int | None = None
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    secrets: tuple[Secret, ...] = ()
+    watch: Watch | None = None
     environment: Mapping[str, Variable] = field(default_factory=dict)
     file_environment: Mapping[str, Variable] = field(default_factory=dict)
     systemd: tuple[PassThrough, ...] = ()

@@ -1,6 +1,6 @@
 """The options of `pm-native-run`, which say all that a monitor does: `systemctl cat` shows them.
 
-    pm-native-run --unit=shop-api.service --port=3000 --start-timeout=90s
+    pm-native-run --secret=DB_PASSWORD --unit=shop-api.service --port=3000 --start-timeout=90s
         --ready --http=/healthz --interval=10s --timeout=3s --retries=3
         --alive --http=/healthz --interval=10s --timeout=3s --retries=3
         -- node server.js
@@ -107,6 +107,7 @@ class Arguments:
         "keeps_notify",
         "phases",
         "port",
+        "secrets",
         "start_timeout",
         "strict",
         "unit",
@@ -117,6 +118,7 @@ class Arguments:
         self.unit = unit
         self.user = False
         self.port = ""
+        self.secrets: list[str] = []
         self.start_timeout = 90.0
         self.strict = False
         self.keeps_notify = False
@@ -302,6 +304,12 @@ def _port(unit: Arguments, value: str) -> None:
     unit.port = value
 
 
+def _secret(unit: Arguments, value: str) -> None:
+    if not value or "/" in value or "=" in value:
+        raise ValueError(value)
+    unit.secrets.append(value)
+
+
 def _on_failure(check: Check, value: str) -> None:
     action, _, name = value.partition(":")
     if action not in {"restart", "status", "stop", "signal"}:
@@ -326,6 +334,7 @@ def _flag(name: str, *, on: bool = True) -> Callable[[object, str], None]:
 _OF_UNIT: dict[str, Callable[[Arguments, str], None]] = {
     "user": _flag("user"),
     "port": _port,
+    "secret": _secret,
     "start-timeout": _set("start_timeout", seconds),
     "strict": _flag("strict"),
     "notify": _flag("keeps_notify"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # As systemd says them (systemd.exec(5), Process Exit Codes).
 EXIT_ARGUMENTS = 2
 EXIT_EXEC = 203
+EXIT_CREDENTIALS = 243
 # By these a program would think that it is asked to tell how it is.
 _NOT_FOR_THE_PROGRAM = (b"NOTIFY_SOCKET", b"WATCHDOG_PID", b"WATCHDOG_USEC")
 
@@ -30,6 +31,10 @@ def main() -> None:
     except ArgumentsError as error:
         _exit(f"{error}", EXIT_ARGUMENTS)
     environment = first_environment()
+    try:
+        add_secrets(arguments.secrets, environment)
+    except SecretError as error:
+        _exit(f"{error}", EXIT_CREDENTIALS)
     started = leave_monitor(arguments, environment) if arguments.phases else -1
     if not arguments.keeps_notify:
         for name in _NOT_FOR_THE_PROGRAM:
@@ -57,6 +62,24 @@ def first_environment() -> dict[bytes, bytes]:
         return dict(os.environb)
     pairs = [entry.partition(b"=") for entry in block.split(b"\0") if b"=" in entry]
     return {name: value for name, _, value in pairs}
+
+
+class SecretError(Exception):
+    """A secret that cannot be had, in words that hold nothing of it."""
+
+
+def add_secrets(names: list[str], environment: dict[bytes, bytes]) -> None:
+    """Set each secret as a variable: the text of its file in $CREDENTIALS_DIRECTORY, less the line ends at its end."""
+    folder = os.fsdecode(environment.get(b"CREDENTIALS_DIRECTORY", b""))
+    for name in names:
+        try:
+            with open(f"{folder}/{name}", "rb") as file:  # noqa: PTH123 - pathlib is heavy
+                text = file.read().rstrip(b"\r\n")
+        except OSError as error:
+            raise SecretError(f"cannot read the secret {name}: {error.strerror}") from error
+        if b"\0" in text:
+            raise SecretError(f"the secret {name} holds a NUL, which no variable can: take it without `env`")
+        environment[name.encode()] = text
 
 
 def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes]) -> int:

@@ -13,6 +13,7 @@ class Escape(Enum):
 
     EXEC = "exec"  # prefixes, then words in quotes where needed (systemd.service(5), COMMAND LINES)
     WORDS = "words"  # words in quotes where needed, with C escapes (systemd.syntax(7), QUOTING)
+    PATHS = "paths"  # words in quotes where needed, in which nothing can be escaped
     NAMES = "names"  # words that cannot need quotes: unit names, where a backslash stands for itself
     TEXT = "text"  # the rest of the line, with specifiers
     RAW = "raw"  # the rest of the line as its author wrote it
@@ -92,6 +93,36 @@ SOCKET_USER = _socket("SocketUser")
 SOCKET_GROUP = _socket("SocketGroup")
 SOCKET_SERVICE = _socket("Service", Escape.NAMES)
 TRIGGER_LIMIT_INTERVAL_SEC = _socket("TriggerLimitIntervalSec", Escape.RAW)
+LOAD_CREDENTIAL = _service("LoadCredential")
+LOAD_CREDENTIAL_ENCRYPTED = _service("LoadCredentialEncrypted", since=250)
+
+# The sandbox (systemd.exec(5)): all of it is known to the oldest systemd that is compiled for.
+NO_NEW_PRIVILEGES = _service("NoNewPrivileges", Escape.RAW)
+CAPABILITY_BOUNDING_SET = _service("CapabilityBoundingSet", Escape.RAW)
+AMBIENT_CAPABILITIES = _service("AmbientCapabilities", Escape.RAW)
+PROTECT_SYSTEM = _service("ProtectSystem", Escape.RAW)
+PROTECT_HOME = _service("ProtectHome", Escape.RAW)
+READ_WRITE_PATHS = _service("ReadWritePaths", Escape.PATHS)
+PRIVATE_TMP = _service("PrivateTmp", Escape.RAW)
+PRIVATE_DEVICES = _service("PrivateDevices", Escape.RAW)
+PRIVATE_MOUNTS = _service("PrivateMounts", Escape.RAW)
+PRIVATE_USERS = _service("PrivateUsers", Escape.RAW)
+PROTECT_HOSTNAME = _service("ProtectHostname", Escape.RAW)
+PROTECT_CLOCK = _service("ProtectClock", Escape.RAW)
+PROTECT_KERNEL_TUNABLES = _service("ProtectKernelTunables", Escape.RAW)
+PROTECT_KERNEL_MODULES = _service("ProtectKernelModules", Escape.RAW)
+PROTECT_KERNEL_LOGS = _service("ProtectKernelLogs", Escape.RAW)
+PROTECT_CONTROL_GROUPS = _service("ProtectControlGroups", Escape.RAW)
+PROTECT_PROC = _service("ProtectProc", Escape.RAW)
+RESTRICT_ADDRESS_FAMILIES = _service("RestrictAddressFamilies", Escape.RAW)
+RESTRICT_NAMESPACES = _service("RestrictNamespaces", Escape.RAW)
+RESTRICT_REALTIME = _service("RestrictRealtime", Escape.RAW)
+RESTRICT_SUIDSGID = _service("RestrictSUIDSGID", Escape.RAW)
+LOCK_PERSONALITY = _service("LockPersonality", Escape.RAW)
+REMOVE_IPC = _service("RemoveIPC", Escape.RAW)
+SYSTEM_CALL_FILTER = _service("SystemCallFilter", Escape.RAW)
+SYSTEM_CALL_ERROR_NUMBER = _service("SystemCallErrorNumber", Escape.RAW)
+SYSTEM_CALL_ARCHITECTURES = _service("SystemCallArchitectures", Escape.RAW)
 
 MEMORY_MAX = Directive("Slice", "MemoryMax")
 CPU_QUOTA = Directive("Slice", "CPUQuota")
@@ -127,6 +158,13 @@ ADDITIVE = frozenset(
         SUPPLEMENTARY_GROUPS,
         SUCCESS_EXIT_STATUS,
         RESTART_PREVENT_EXIT_STATUS,
+        LOAD_CREDENTIAL,
+        LOAD_CREDENTIAL_ENCRYPTED,
+        CAPABILITY_BOUNDING_SET,
+        AMBIENT_CAPABILITIES,
+        READ_WRITE_PATHS,
+        RESTRICT_ADDRESS_FAMILIES,
+        SYSTEM_CALL_FILTER,
     }
 )
 

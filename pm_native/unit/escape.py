@@ -29,6 +29,7 @@ _SPECIAL = re.compile(rf'[\x01-\x1f\x7f"\\%{_NONCHARACTERS}]')
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\", "%": "%%"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BLANK = re.compile(rf"[{WHITESPACE}]")
+_UNESCAPABLE = re.compile(r"""["'\\]""")
 _PREFIX_CHARACTERS = "-@:+!|"
 _PREFIXES = re.compile(rf"[{_PREFIX_CHARACTERS}]*")
 _PERCENT = re.compile(r"%(.?)", re.DOTALL)
@@ -61,10 +62,10 @@ def rendered(setting: Setting) -> Rendered:
                 _check_program(words[0])
             text = setting.prefix + " ".join([quote_word(word) for word in words])
         case Escape.WORDS:
+            _check_words(words)
             text = " ".join([quote_word(word) for word in words])
-            for word in words:
-                for part in (word,) if isinstance(word, str) else word:
-                    refuse_noncharacters(part if isinstance(part, str) else "")
+        case Escape.PATHS:
+            text = " ".join([_path_of(word) for word in words])
         case Escape.NAMES:
             text = " ".join([_name_of(word) for word in words])
         case Escape.TEXT:
@@ -83,6 +84,12 @@ def _check_program(program: Text) -> None:
         raise UnrepresentableError("a program has a name")
     if isinstance(start, str) and start[0] in _PREFIX_CHARACTERS:
         raise UnrepresentableError(f"a program cannot begin with {start[0]!r}, which means something there")
+
+
+def _check_words(words: tuple[Text, ...]) -> None:
+    for word in words:
+        for part in (word,) if isinstance(word, str) else word:
+            refuse_noncharacters(part if isinstance(part, str) else "")
 
 
 def quote_word(word: Text) -> str:
@@ -116,6 +123,13 @@ def _line_of(word: Text) -> str:
         return _checked_line(word).replace("%", "%%")
     parts = [f"%{part.letter}" if isinstance(part, Specifier) else part.replace("%", "%%") for part in word]
     return _checked_line("".join(parts))
+
+
+def _path_of(word: Text) -> str:
+    text = _line_of(word)
+    if found := _UNESCAPABLE.search(text):
+        raise UnrepresentableError(f"a path with {found[0]!r} cannot be written here")
+    return f'"{text}"' if not text or _BLANK.search(text) else text
 
 
 def _name_of(word: Text) -> str:
@@ -160,7 +174,7 @@ def parse_value(directive: Directive, text: str) -> tuple[str, tuple[Text, ...]]
             prefix = _PREFIXES.match(text)
             start = prefix.end() if prefix else 0
             return text[:start], _command_words(text[start:])
-        case Escape.WORDS:
+        case Escape.WORDS | Escape.PATHS:
             return "", split_words(text)
         case Escape.NAMES:
             return "", tuple(_specified(word) for word in _BLANK.split(text) if word)

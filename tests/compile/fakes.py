@@ -25,8 +25,11 @@ ACCOUNTS = {
     "shop": Account("shop", 990, frozenset({990, 33}), "/srv/shop"),
     "ada": Account("ada", 1000, frozenset({1000}), "/home/ada"),
 }
+# Files that secrets are read from, and links with what they lead to.
+FILES = {"/etc/shop/db-password", "/etc/shop/mail.cred", "/srv/shop/secrets/api-key"}
+LINKS = {"/srv/shop/bin/migrate": "/home/ada/tools/migrate"}
 GROUPS = {"root", "shop", "ada", "www-data"}
-DIRECTORIES = {"/srv/shop", "/srv/shop/api", "/srv/shop/100% café", "/srv"}
+DIRECTORIES = {"/srv/shop", "/srv/shop/api", "/srv/shop/100% café", "/srv/shop/data dir", "/srv"}
 
 
 # Folders that others than root can write in.
@@ -72,3 +75,12 @@ class FakeHost(Host):
 
     def _is_directory(self, path: str) -> bool:
         return path in DIRECTORIES
+
+    def real_path(self, path: str) -> str:
+        return LINKS.get(path, path)
+
+    def is_open(self, path: str) -> bool:
+        return path == "/srv/shop/secrets/api-key"
+
+    def exists(self, path: str) -> bool:
+        return path in DIRECTORIES or path in FILES

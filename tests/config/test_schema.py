@@ -79,26 +79,27 @@ def test_schema_refuses_what_the_decoder_refuses(case: Case) -> None:
     assert not VALIDATOR.is_valid(plain(case.text, case.path.suffix))
 
 
-def keys_of(table: Table | MapOf, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each key that can be given, with its example."""
+def keys_of(table: Table | MapOf, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Each key that can be given, with its example and with the lines that have to stand beside it."""
     if isinstance(table, MapOf):
         if isinstance(table.value, Table):
             yield from keys_of(table.value, f"{path}.NAME")
         return
     for key in table.keys:
         if not key.planned:
-            yield f"{path}.{key.name}".lstrip("."), key.example
+            needed = [item for item in table.keys if item.required and item.name != "command"]
+            beside = [item for item in needed if item is not key]
+            lines = [f"{path}.{item.name} = {item.example}\n" for item in beside]
+            yield f"{path}.{key.name}".lstrip("."), key.example, "".join(lines).lstrip(".")
             if isinstance(key.type, Table | MapOf):
                 yield from keys_of(key.type, f"{path}.{key.name}")
 
 
-@pytest.mark.parametrize(("path", "example"), [item for item in keys_of(CONFIG) if item[1]])
-def test_example_of_each_key_is_taken(path: str, example: str) -> None:
+@pytest.mark.parametrize(("path", "example", "beside"), [item for item in keys_of(CONFIG) if item[1]])
+def test_example_of_each_key_is_taken(path: str, example: str, beside: str) -> None:
     """By the decoder and by the schema: the reference page shows them."""
     name = path.replace("NAME", "web")
-    text = f"{name} = {example}\n"
-    if name.endswith(".file.max_age"):
-        text += f'{name.removesuffix("max_age")}path = "x"\n'
+    text = f"{name} = {example}\n" + beside.replace("NAME", "web")
     if not name.endswith(".command"):
         text += 'process.web.command = "true"\n'
     problems = Diagnostics()

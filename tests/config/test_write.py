@@ -32,7 +32,7 @@ WRITTEN = {
     *("name", "command", "directory", "description", "kind", "instances", "first_instance", "counters", "listen"),
     *("depends_on", "restart", "stop", "limits", "logs", "schedule", "on_change", "max_unavailable", "autostart", "protect", "notify"),
     *("health", "start_timeout_usec", "user", "group", "umask", "environment", "file_environment", "systemd"),
-    *("span", "origins"),
+    *("sandbox", "secrets", "watch", "span", "origins"),
 }  # fmt: skip
 
 

@@ -24,8 +24,10 @@ PACKAGES = (
     "dbus",
     "dbus-user-session",
     "libpam-systemd",
+    "nginx-light",
     "nodejs",
     "passwd",
+    "postgresql",
     "procps",
     "python3",
     "python3-click",
@@ -34,12 +36,16 @@ PACKAGES = (
     "python3-psutil",
     "python3-sdnotify",
     "python3-yaml",
+    "redis-server",
     "rpm",
     "systemd",
     "systemd-sysv",
 )
 # Documentation and translations are half of the time and a fifth of the size.
-UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+UNWANTED = (
+    *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"),
+    *("/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*"),  # PostgreSQL compiles long queries with them
+)
 
 
 class MachineUnavailableError(Exception):

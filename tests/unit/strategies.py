@@ -64,6 +64,7 @@ def is_whole_line(text: Text) -> bool:
 
 LINES = with_specifiers(texts(_IN_LINES)).filter(is_whole_line)
 NAMES = with_specifiers(texts(_IN_NAMES)).filter(is_whole_line)
+PATHS = with_specifiers(texts(_IN_LINES.filter(lambda char: char not in "\"'\\"))).filter(is_whole_line)
 RAW_LINES = texts(_IN_LINES, min_size=1).filter(is_whole_line)
 
 PASSED_THROUGH = (
@@ -80,6 +81,8 @@ def values(directive: Directive) -> st.SearchStrategy[tuple[Text, ...]]:
             return st.one_of(st.just(()), COMMANDS)
         case Escape.WORDS:
             return st.lists(WORDS, max_size=4).map(tuple)
+        case Escape.PATHS:
+            return st.lists(PATHS, max_size=4).map(tuple)
         case Escape.NAMES:
             return st.lists(NAMES, max_size=4).map(tuple)
         case Escape.TEXT:

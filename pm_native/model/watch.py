@@ -1,0 +1,37 @@
+"""What of a process's files restarts it when it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Nobody wants a restart for these: what version control, package managers, interpreters and editors write by themselves.
+ALWAYS_IGNORED = (
+    *(".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", ".mypy_cache", ".pytest_cache"),
+    *(
+        "*.pyc",
+        "*.log",
+        "*.pid",
+        "*.tmp",
+        "*.swp",
+        "*.swx",
+        "*~",
+        ".#*",
+        "#*#",
+        ".*.un~",
+        "4913",
+        ".DS_Store",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Which files are watched, by patterns that begin at the process's folder (`src/**`), and which of them are not.
+
+    A restart comes when nothing has changed for `delay_usec`. In `ignore` a pattern without a slash means the name, in
+    whatever folder.
+    """
+
+    patterns: tuple[str, ...]
+    ignore: tuple[str, ...] = ()
+    delay_usec: int = 300_000
