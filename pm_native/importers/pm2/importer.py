@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.common import source_file
 from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.values import App
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Project
 from pm_native.model.record import SourceFile
+from pm_native.syntax.node import Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pm_native.importers.base import Field, ImportOptions
     from pm_native.importers.detect import Contents
     from pm_native.model.project import Process
-    from pm_native.syntax.node import Node
 
 _PROGRAM = re.compile(r"\.config\.[cm]?js")
 _DATA = re.compile(
@@ -32,7 +33,7 @@ _TOP_LEVEL = frozenset({"apps", "pm2", "deploy", "static"})
 
 @dataclass(slots=True)
 class Pm2Importer:
-    """Reads what `pm2 start FILE` reads. A config that is a program gets `timeout_sec` seconds to run."""
+    """Reads what `pm2 start FILE` reads, and what `pm2 save` writes. A config that is a program gets `timeout_sec` seconds to run."""
 
     timeout_sec: float = 10.0
     name: str = "pm2"
@@ -57,7 +58,7 @@ class Pm2Importer:
             return not name.startswith(
                 ("process-compose", "vite.", "webpack.", "rollup.", "jest.", "babel.")
             )
-        return name.endswith((".config.json", ".config.yml", ".config.yaml"))
+        return name.endswith((".config.json", ".config.yml", ".config.yaml")) or name == "dump.pm2"
 
     def claims(self, contents: Contents) -> str:
         """Data files with `apps`, or with apps themselves: what has a `script` and no `command` beside it."""
@@ -85,14 +86,23 @@ class Pm2Importer:
         if root is None:
             return None
         base = path.absolute().parent
-        processes = _Reader(source, base, options, problems).processes(root)
-        digest = sha256(path.read_bytes()).hexdigest()
+        reader = ConfigReader(source, base, options, problems)
+        if path.suffix == ".pm2":
+            from pm_native.importers.pm2.dump import apps_of, project_place  # noqa: PLC0415 - for dumps only
+
+            root = Node([app for app, _ in apps_of(root, options.environ, str(base), problems)], root.span)
+            processes = reader.processes(root)
+            folder, name = project_place(processes)
+        else:
+            processes = reader.processes(root)
+            reader.tell_base()
+            folder, name = PurePosixPath(base), nearest_name(base.name)
         return Project(
-            name=options.project_name or nearest_name(base.name),
+            name=options.project_name or name,
             source_path=str(path.absolute()),
-            directory=PurePosixPath(base),
+            directory=folder,
             processes=tuple(processes),
-            sources=(SourceFile(path=str(path.absolute()), sha256=digest), *files),
+            sources=(source_file(path), *files),
             span=source.whole(),
         )
 
@@ -114,9 +124,9 @@ class Pm2Importer:
 
             tree = parse_yaml(source, problems)
             return as_yaml_1_2(tree) if tree else None
-        if ".json" in path.name:
+        if ".json" in path.name or path.suffix == ".pm2":
             return parse_json5(source, problems)
-        hint = "PM2 reads .config.js, .config.cjs, .config.mjs, .json, .yml and .yaml"
+        hint = "PM2 reads .config.js, .config.cjs, .config.mjs, .json, .yml and .yaml, and its own dump.pm2"
         message = f"cannot tell the format by the suffix {path.suffix!r}"
         problems.error(source.whole(), message, code="unknown-format", hint=hint)
         return None
@@ -163,7 +173,7 @@ def _tell_dropped(dropped: tuple[tuple[str, str], ...], source: Source, problems
             )
 
 
-class _Reader:
+class ConfigReader:
     """Reads the tree of one config."""
 
     def __init__(self, source: Source, base: Path, options: ImportOptions, problems: Diagnostics) -> None:
@@ -288,10 +298,13 @@ class _Reader:
             names = ", ".join(f"env_{name}" for name in sorted(variants))
             hint = f"choose one: --env {min(variants)}"
             self.problems.note(whole, f"not used: {names}", code="pm2-variants", hint=hint)
+
+    def tell_base(self) -> None:
+        """Where relative paths start, where PM2 would take them from elsewhere."""
         if (here := _caller_directory()) not in {None, self.base}:
             message = f"relative paths start at {self.base}, the folder of the config"
             hint = f"PM2 started here takes them from {here}"
-            self.problems.note(whole, message, code="pm2-base", hint=hint)
+            self.problems.note(self.source.whole(), message, code="pm2-base", hint=hint)
 
 
 def _caller_directory() -> Path | None:

@@ -41,10 +41,11 @@ _GENERAL_FOLDERS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """A project, and which of its processes are which of supervisord's."""
+    """A project, which of its processes are which of supervisord's, and the names of its event listeners."""
 
     project: Project
     namespecs: dict[str, tuple[str, ...]]
+    listeners: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -74,26 +75,40 @@ class SupervisordImporter:
         return imported.project if imported is not None else None
 
     def load_all(
-        self, path: Path, name: str, options: ImportOptions, problems: Diagnostics
+        self,
+        path: Path,
+        name: str,
+        options: ImportOptions,
+        problems: Diagnostics,
+        *,
+        started_in: Path | None = None,
     ) -> Imported | None:
-        """As `load`, with supervisord's own names of the processes."""
+        """As `load`, with supervisord's own names of the processes. `started_in` is where supervisord was started."""
         from pm_native.importers.supervisord.files import load_config  # noqa: PLC0415 - the parser loads on first use
 
         config = load_config(path, name, options.environ, problems)
         if config is None:
             return None
-        return _Reader(config, path, options, problems).project()
+        return _Reader(config, path, options, problems, started_in).project()
 
 
 class _Reader:
     """Reads the sections of one config."""
 
-    def __init__(self, config: Config, path: Path, options: ImportOptions, problems: Diagnostics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        path: Path,
+        options: ImportOptions,
+        problems: Diagnostics,
+        started_in: Path | None,
+    ) -> None:
         self.config = config
         self.path = path.absolute()
         self.options = options
         self.problems = problems
         self.used: set[str] = set()
+        self.started_in = started_in
         self.daemon = self._daemon()
 
     def project(self) -> Imported | None:
@@ -125,7 +140,11 @@ class _Reader:
             span=config.source.whole(),
         )
         return Imported(
-            project=project, namespecs={program.process.name: program.namespecs for program in programs}
+            project=project,
+            namespecs={program.process.name: program.namespecs for program in programs},
+            listeners=frozenset(
+                name.partition(":")[2] for name in config.sections if name.startswith("eventlistener:")
+            ),
         )
 
     def project_name(self) -> str:
@@ -158,7 +177,8 @@ class _Reader:
     def _daemon(self) -> Daemon:
         base = self.path.parent
         # As Debian starts it; elsewhere a supervisord runs where its config is.
-        start = PurePosixPath("/") if base.is_relative_to("/etc") else PurePosixPath(base)
+        usual = PurePosixPath("/") if base.is_relative_to("/etc") else PurePosixPath(base)
+        start = PurePosixPath(self.started_in) if self.started_in is not None else usual
         values = self.values("supervisord")
         if values is None:
             return Daemon(directory=start, environ=self.options.environ)
@@ -286,7 +306,7 @@ class _Reader:
         hint = "supervisord hands on what it was started with, and a pipe: put what a program reads into environment="
         self.problems.note(whole, message, code="supervisord-environment", hint=hint)
         taken = sorted(self.used & self.options.environ.keys() - self.daemon.variables.keys())
-        if taken:
+        if taken and self.started_in is None:
             message = f"taken from the environment of this run, and fixed by it: {', '.join(taken)}"
             hint = "they must have the values that supervisord was started with"
             self.problems.note(whole, message, code="supervisord-environment", hint=hint)
@@ -297,7 +317,7 @@ class _Reader:
             hint = "leave *_logfile out: the journal keeps its size by itself; or give logrotate the file, with copytruncate"
             self.problems.warning(whole, message, code="supervisord-rotation", hint=hint, lost=True)
         without = [program.process.name for program in programs if not program.has_directory]
-        if without:
+        if without and self.started_in is None:
             several = f" and {len(without) - 1} more" if len(without) > 1 else ""
             message = (
                 f"no directory=, so {self.daemon.directory} is the working directory: {without[0]}{several}"

@@ -1,0 +1,79 @@
+"""What runs under another process manager right now: a project of it, and the handles to stop and start each part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pm_native.errors import UnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pm_native.errors import Diagnostics
+    from pm_native.importers.base import ImportOptions
+    from pm_native.model.project import Project
+
+TIMEOUT_SEC = 10.0
+
+
+class RunningManagerError(UnavailableError):
+    """The other manager does not answer, or refuses what was asked of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One process of the other manager: how it knows it, and whether it runs."""
+
+    handle: str
+    is_running: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A project of what runs, and per process of it the members that are one."""
+
+    project: Project
+    members: Mapping[str, tuple[Member, ...]]
+
+
+class RunningManager(Protocol):
+    """Another process manager that runs. Every call may raise RunningManagerError."""
+
+    @property
+    def title(self) -> str:
+        """Its name, for people."""
+
+    @property
+    def place(self) -> str:
+        """Where it is spoken to, for people."""
+
+    def load(self, options: ImportOptions, problems: Diagnostics) -> Running | None:
+        """What it runs; None after adding an error."""
+
+    def stop(self, handles: Sequence[str]) -> None:
+        """Stop processes, and wait until they have ended."""
+
+    def start(self, handles: Sequence[str]) -> None:
+        """Start processes that were stopped."""
+
+    def running(self) -> frozenset[str]:
+        """The handles of all processes that run now."""
+
+    def farewell(self) -> tuple[str, ...]:
+        """The commands that take the manager out of the boot, and its list of processes with it."""
+
+
+def running_manager(name: str, environ: Mapping[str, str], config: str | None = None) -> RunningManager:
+    """The manager called `name` (pm2 or supervisord) that runs on this host; RunningManagerError where none does.
+
+    `config` is the config file of the supervisord that is meant, where several run.
+    """
+    if name == "pm2":
+        from pm_native.importers.pm2.daemon import Pm2Daemon  # noqa: PLC0415 - one of the two
+
+        return Pm2Daemon.find(environ)
+    from pm_native.importers.supervisord.daemon import SupervisordDaemon  # noqa: PLC0415 - one of the two
+
+    return SupervisordDaemon.find(environ, config)
