@@ -48,7 +48,7 @@ async def run_switch(
             messages.show(line)
     jobs = sum(step.action.is_job for step in plan.steps) if manager else 0
     progress = progress_for(jobs)
-    with _interruptible(progress.stopping) as stop, closing(progress):
+    with interruptible(progress.stopping) as stop, closing(progress):
         runner = Runner(
             plan,
             layout=switch.layout,
@@ -65,7 +65,7 @@ async def run_switch(
         data={
             **plan_data(plan),
             "done": outcome.done,
-            "failures": [_failure_data(failure) for failure in outcome.failures],
+            "failures": [failure_data(failure) for failure in outcome.failures],
             "interrupted": outcome.is_interrupted,
             "queued": outcome.units(JobStage.LEFT),
             "not_sent": outcome.units(JobStage.UNSENT),
@@ -83,7 +83,7 @@ async def run_switch(
 
 
 @contextmanager
-def _interruptible(tell: Callable[[], None]) -> Iterator[asyncio.Event]:
+def interruptible(tell: Callable[[], None]) -> Iterator[asyncio.Event]:
     """An event that the first Ctrl-C sets; the second ends the run as it ends any program."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -153,7 +153,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
-def _failure_data(failure: UnitFailure) -> dict[str, object]:
+def failure_data(failure: UnitFailure) -> dict[str, object]:
+    """A failure for programs."""
     return {
         "unit": failure.unit,
         "words": failure.words,

@@ -82,8 +82,7 @@ def load_source(
 
 def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnostics) -> Project:
     """The project in a file of this kind; ConfigError where it cannot be read."""
-    if options.project_name is not None and not is_name(options.project_name):
-        raise UsageError(f"--project: not a valid name: {options.project_name!r}", hint=NAME_RULE)
+    check_project_name(options)
     if options.more_files and kind not in LAID_OVER:
         hint = "compose and process-compose lay files over each other; others are one file"
         raise UsageError(f"-f: {path} takes no other file over it", hint=hint)
@@ -96,6 +95,12 @@ def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnosti
     if project is None:
         raise ConfigError(problems)
     return replace(project, name=options.project_name) if options.project_name is not None else project
+
+
+def check_project_name(options: SourceOptions) -> None:
+    """UsageError where the project cannot have the name that the options give it."""
+    if options.project_name is not None and not is_name(options.project_name):
+        raise UsageError(f"--project: not a valid name: {options.project_name!r}", hint=NAME_RULE)
 
 
 def import_options(options: SourceOptions) -> ImportOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,12 +11,14 @@ from pm_native.errors import UnavailableError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pm_native.errors import Diagnostics
     from pm_native.importers.base import ImportOptions
     from pm_native.model.project import Project
 
 TIMEOUT_SEC = 10.0
+_DISABLE_SEC = 120.0
 
 
 class RunningManagerError(UnavailableError):
@@ -49,6 +52,10 @@ class RunningManager(Protocol):
     def place(self) -> str:
         """Where it is spoken to, for people."""
 
+    @property
+    def config(self) -> Path | None:
+        """The file that says what it runs; None where it keeps that to itself."""
+
     def load(self, options: ImportOptions, problems: Diagnostics) -> Running | None:
         """What it runs; None after adding an error."""
 
@@ -64,6 +71,9 @@ class RunningManager(Protocol):
     def farewell(self) -> tuple[str, ...]:
         """The commands that take the manager out of the boot, and its list of processes with it."""
 
+    def retire(self) -> tuple[str, ...]:
+        """Do what `farewell` says; what was done."""
+
 
 def running_manager(name: str, environ: Mapping[str, str], config: str | None = None) -> RunningManager:
     """The manager called `name` (pm2 or supervisord) that runs on this host; RunningManagerError where none does.
@@ -77,3 +87,22 @@ def running_manager(name: str, environ: Mapping[str, str], config: str | None = 
     from pm_native.importers.supervisord.daemon import SupervisordDaemon  # noqa: PLC0415 - one of the two
 
     return SupervisordDaemon.find(environ, config)
+
+
+def disable_unit(unit: str) -> bool:
+    """Stop a unit and take it out of the boot; False where it is neither there nor running."""
+    if not any(_says(word, unit) for word in ("is-enabled", "is-active")):
+        return False
+    words = ["systemctl", "disable", "--now", unit]
+    try:
+        run = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_DISABLE_SEC)
+    except subprocess.TimeoutExpired as error:
+        raise RunningManagerError(f"{' '.join(words)} took more than {_DISABLE_SEC:g} s") from error
+    if run.returncode:
+        raise RunningManagerError(f"{' '.join(words)}: {run.stderr.strip()}")
+    return True
+
+
+def _says(word: str, unit: str) -> bool:
+    run = subprocess.run(["systemctl", word, "--quiet", unit], check=False, stderr=subprocess.DEVNULL)
+    return run.returncode == 0

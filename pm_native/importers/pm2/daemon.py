@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pm_native.errors import Source
 from pm_native.importers.pm2.axon import call
 from pm_native.importers.pm2.dump import apps_of, project_place
-from pm_native.importers.running import Member, Running, RunningManagerError
+from pm_native.importers.running import Member, Running, RunningManagerError, disable_unit
 from pm_native.model.project import Project
 
 TYPE_CHECKING = False
@@ -110,15 +112,49 @@ class Pm2Daemon:
             if isinstance(item, dict) and _status(item) in _ONLINE
         )
 
+    @property
+    def config(self) -> Path | None:
+        """None: what it runs is in its memory."""
+        return None
+
     def farewell(self) -> tuple[str, ...]:
         """The commands that end it and take it out of the boot."""
-        owner = _owner(self.home)
-        as_owner = f"sudo -u {owner} " if owner not in {None, "root"} else ""
+        owner = _owner(self.home) or "root"
+        as_owner = f"sudo -u {owner} " if owner != "root" else ""
         return (
-            f"{as_owner}pm2 delete all && {as_owner}pm2 save --force",
-            f"{as_owner}pm2 kill",
-            f"systemctl disable pm2-{owner or 'root'}.service    (or: pm2 unstartup)",
+            f"{as_owner}pm2 delete all && {as_owner}pm2 save --force && {as_owner}pm2 kill",
+            f"systemctl disable pm2-{owner}.service    (where `pm2 startup` made one)",
+            "npm uninstall --global pm2",
         )
+
+    def retire(self) -> tuple[str, ...]:
+        """Delete its processes, save the empty list, end the daemon, and disable its unit."""
+        for item in self._processes():
+            if isinstance(item, dict):
+                call(self.place, "deleteProcessId", item.get("pm_id"), timeout_sec=_STOP_TIMEOUT_SEC)
+        done = [f"deleted all processes of {self.place}"]
+        dump = self.home / "dump.pm2"
+        if dump.exists():
+            # As `pm2 save --force` does it: the list it starts at boot, and the one it falls back to.
+            for path in (dump, self.home / "dump.pm2.bak"):
+                if path.exists():
+                    path.write_text("[]\n", encoding="utf-8")
+            done.append(f"emptied {dump}")
+        pid = self._pid()
+        unit = f"pm2-{_owner(self.home) or 'root'}.service"
+        if disable_unit(unit):
+            done.append(f"systemctl disable --now {unit}")
+        if pid is not None:
+            with suppress(ProcessLookupError):  # its unit has ended it
+                os.kill(pid, signal.SIGTERM)
+            done.append(f"ended the daemon, process {pid}")
+        return tuple(done)
+
+    def _pid(self) -> int | None:
+        try:
+            return int((self.home / "pm2.pid").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def _processes(self) -> list[object]:
         found = call(self.place, "getMonitorData", {})
@@ -129,9 +165,8 @@ class Pm2Daemon:
     def _shell(self, environ: Mapping[str, str]) -> dict[str, str]:
         """What the daemon itself was started with, and the caller's own environment: not the programs' own."""
         try:
-            pid = int((self.home / "pm2.pid").read_text())
-            data = Path(f"/proc/{pid}/environ").read_bytes()
-        except (OSError, ValueError):
+            data = Path(f"/proc/{self._pid()}/environ").read_bytes()
+        except OSError:
             return dict(environ)  # not ours to read: what the owner set is then told by the names alone
         pairs = (item.partition("=") for item in data.decode("utf-8", "replace").split("\0"))
         return {**environ, **{name: value for name, equals, value in pairs if equals}}

@@ -12,7 +12,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from pm_native.errors import Diagnostics
-from pm_native.importers.running import TIMEOUT_SEC, Member, Running, RunningManagerError
+from pm_native.importers.running import TIMEOUT_SEC, Member, Running, RunningManagerError, disable_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,17 +132,31 @@ class SupervisordDaemon:
         """The GROUP:NAME of all that run now."""
         return frozenset(name for name, state in self._states().items() if state in _UP)
 
+    @property
+    def config(self) -> Path | None:
+        """Its main config."""
+        return self.found.config
+
     def farewell(self) -> tuple[str, ...]:
         """The commands that end it and take it out of the boot."""
         unit = _unit_of(self.found.pid)
-        return (
-            (f"systemctl disable --now {unit}", "apt-get remove supervisor    (where it came from there)")
-            if unit
-            else (
-                f"supervisorctl -c {self.found.config} shutdown",
-                "and take it out of what starts it at boot",
+        if unit:
+            return (
+                f"systemctl disable --now {unit}",
+                "apt-get remove supervisor    (where it came from there)",
             )
+        return (
+            f"supervisorctl -c {self.found.config} shutdown",
+            "and take it out of what starts it at boot",
         )
+
+    def retire(self) -> tuple[str, ...]:
+        """Disable its unit, which ends it; else end it."""
+        unit = _unit_of(self.found.pid)
+        if unit and disable_unit(unit):
+            return (f"systemctl disable --now {unit}",)
+        self._call(lambda proxy, _: proxy.supervisor.shutdown(), "")
+        return ("ended supervisord",)
 
     def _states(self) -> dict[str, str]:
         """The state of each process by its GROUP:NAME."""
