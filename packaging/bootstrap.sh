@@ -67,6 +67,11 @@ if [ "${1:-}" = machine ]; then
     if [ -n "$missing" ] && ! install $missing; then
         echo "tests on a booted systemd need, and will be skipped without: apt-get install $missing" >&2
     fi
+    # PM2 itself, for the test that moves away from it.
+    if ! command -v pm2 >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v npm >/dev/null 2>&1; then
+        npm install --global --silent --no-audit --no-fund pm2 </dev/null >&2 ||
+            echo "the test that leaves PM2 will be skipped without: npm install --global pm2" >&2
+    fi
 fi
 
 if [ "${1:-}" = packages ]; then

@@ -112,6 +112,7 @@ class Migration:
     settle_sec: float = SETTLE_SEC
     keep_going: bool = False
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _between: set[str] = field(default_factory=set)
 
     async def run(self, moves: Sequence[Move]) -> list[Moved]:
         """Move each process, dependencies first; after one that does not come up the rest is left untouched.
@@ -121,7 +122,7 @@ class Migration:
         by_name = {move.process: move for move in moves}
         depends = self._dependencies()
         results: dict[str, Moved] = {}
-        interrupted = self._interrupted()
+        self._between = self._interrupted()
         for name in dependencies_first(by_name, depends):
             move = by_name[name]
             lost = [
@@ -134,23 +135,23 @@ class Migration:
                 why = f"it depends on {lost[0]}" if lost and self.keep_going else ""
                 results[name] = Moved(process=name, step=Step.UNTOUCHED, why=why)
             else:
-                results[name] = await self._move(move, interrupted)
+                results[name] = await self._move(move)
             self.progress.moved(results[name])
         return [results[move.process] for move in moves]
 
-    async def _move(self, move: Move, interrupted: frozenset[str]) -> Moved:
+    async def _move(self, move: Move) -> Moved:
         units = [unit for unit in self.bundle.units if unit.process == move.process and unit.start]
         names = [unit.name for unit in units]
         is_up = await self._any_up(names)
         running = await asyncio.to_thread(self.old.running)
         there = [handle for handle in move.handles if handle in running]
         # What a killed run had stopped is as good as running: it was, and nobody else meant to stop it.
-        was_running = there or [handle for handle in move.handles if handle in interrupted]
+        was_running = there or [handle for handle in move.handles if handle in self._between]
         if is_up and there:
             why = f"{', '.join(names)} and {', '.join(there)} run at the same time: stop one of them"
             return Moved(process=move.process, step=Step.BOTH, why=why)
         if is_up:
-            self._forget()
+            self._forget(move.handles)
             return Moved(process=move.process, step=Step.ALREADY)
         if move.handles and not was_running:
             return Moved(process=move.process, step=Step.NOT_RUNNING)
@@ -166,7 +167,7 @@ class Migration:
         except PmNativeError as problem:
             error = problem.message
         if not failures and not error:
-            self._forget()
+            self._forget(move.handles)
             return Moved(process=move.process, step=Step.MOVED if move.handles else Step.STARTED)
         return await self._go_back(move, units, was_running, failures, error)
 
@@ -231,7 +232,7 @@ class Migration:
         except PmNativeError as problem:
             result.step = Step.STUCK
             result.why = f"{why}; and the way back: {problem.message}"
-        self._forget()
+        self._forget(handles)
         return result
 
     async def finish(self) -> None:
@@ -258,18 +259,21 @@ class Migration:
 
     def _remember(self, handles: Sequence[str]) -> None:
         """Write down what is stopped now, for the next run should this one be killed."""
-        write_atomic(self.journal, json.dumps({"stopped": list(handles)}).encode(), 0o600)
+        self._between |= {*handles}
+        self._write()
 
-    def _forget(self) -> None:
-        self.journal.unlink(missing_ok=True)
+    def _forget(self, handles: Sequence[str]) -> None:
+        if self._between & {*handles}:
+            self._between -= {*handles}
+            self._write()
 
-    def _interrupted(self) -> frozenset[str]:
+    def _write(self) -> None:
+        if self._between:
+            write_atomic(self.journal, json.dumps({"stopped": sorted(self._between)}).encode(), 0o600)
+        else:
+            self.journal.unlink(missing_ok=True)
+
+    def _interrupted(self) -> set[str]:
         """What a killed run had stopped and not started."""
         text = read_text(self.journal)
-        try:
-            stopped = json.loads(text)["stopped"] if text else []
-            return frozenset(map(str, stopped))
-        except (ValueError, KeyError, TypeError):
-            return (
-                frozenset()
-            )  # half a file cannot be: it is written whole; what a person put there counts for nothing
+        return {*json.loads(text)["stopped"]} if text else set()

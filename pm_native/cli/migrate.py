@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 
 import click
@@ -72,10 +72,11 @@ def migrate(  # noqa: PLR0913 - one per option
     scope: Scope,
     root: Path | None,
 ) -> int:
-    """Move what runs under PM2 or supervisord to systemd, one process at a time.
+    """Move what runs under PM2 or supervisord to systemd.
 
-    Makes the units of what runs (or of -f FILE), has systemd verify them, and then moves each process: stopped there,
-    started here, watched; back there at once when it does not stay up. At the end it says how to remove the old manager.
+    Makes the units of what runs (or of -f FILE), has systemd verify them, and then moves one process at a time: stopped
+    there, started here, watched; back there at once when it does not stay up. At the end it says how to remove the old
+    manager.
     """
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.importers.running import running_manager  # noqa: PLC0415 - not for --help
@@ -86,7 +87,9 @@ def migrate(  # noqa: PLR0913 - one per option
     job = _load(old, source, scope)
     layout = layout_of(scope, None)
     choices = Choices(dry_run=dry_run, keep_going=keep_going, disable=disable)
-    with flags.lock(layout, job.bundle.project, f"migrate {manager_name}"):
+    # What changes nothing waits for nobody.
+    lock = nullcontext() if dry_run else flags.lock(layout, job.bundle.project, f"migrate {manager_name}")
+    with lock:
         return finish(asyncio.run(_run(old, job, layout, choices, flags)))
 
 

@@ -29,6 +29,7 @@ Commands:
   explain     Show each setting with the config line it came from.
   plan        Show what apply would do, and why.
   apply       Switch the running system to the generated units.
+  migrate     Move what runs under PM2 or supervisord to systemd.
   rollback    Go back to a generation that was applied before.
   history     Show every apply: who, when, what came of it.
   diff        Show what differs between two generations.
