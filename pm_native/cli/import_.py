@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pm_native.model.project import Project
 
 DEFAULT_NAME = "pm-native.toml"
+RUNNING = ("pm2", "supervisord")
 
 
 @click.command(
@@ -29,10 +30,14 @@ Examples:
   pm-native import ecosystem.config.js --env production
   pm-native import Procfile --dialect foreman --formation web=2
   pm-native import compose.yaml compose.prod.yaml --profile web
-  pm-native import compose.yaml --print | less""",
+  pm-native import compose.yaml --print | less
+  pm-native import --running pm2           what runs under PM2 right now""",
 )
 @click.argument("foreign", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @with_foreign
+@click.option(
+    "--running", type=click.Choice(RUNNING), help="Ask the manager that runs, instead of reading a FILE."
+)
 @click.option(
     "-o",
     "--output",
@@ -43,10 +48,11 @@ Examples:
 @click.option("--force", is_flag=True, help="Write over a config that is there.")
 @with_format
 @with_json
-def import_(
+def import_(  # noqa: PLR0913 - one per option
     *,
     foreign: tuple[Path, ...],
     source: SourceOptions,
+    running: str | None,
     output: Path | None,
     print_only: bool,
     force: bool,
@@ -61,9 +67,18 @@ def import_(
     from pm_native.errors import Diagnostics  # noqa: PLC0415 - not for --help
 
     problems = Diagnostics(strict=source.strict)
-    project, title = _project(foreign, source, problems)
+    if running is not None and len(foreign) > 1:
+        raise UsageError(
+            "--running asks one manager",
+            hint="at most one FILE: the config of the supervisord that is meant",
+        )
+    project, title = (
+        _running_project(running, foreign, source, problems)
+        if running is not None
+        else _project(foreign, source, problems)
+    )
     problems.raise_if_errors()
-    target = _target(foreign, output)
+    target = _target(() if running is not None else foreign, output)
     imported = _imported(project, title, target, problems)
     if print_only:
         return finish(
@@ -93,6 +108,23 @@ def _project(files: tuple[Path, ...], source: SourceOptions, problems: Diagnosti
     from pm_native.importers.registry import importer  # noqa: PLC0415 - not for --help
 
     return load_from(path, kind, given, problems), f"{path} ({importer(kind).title})"
+
+
+def _running_project(
+    manager: str, files: tuple[Path, ...], source: SourceOptions, problems: Diagnostics
+) -> tuple[Project, str]:
+    """What a manager runs right now, and what it is called."""
+    from pm_native.cli.source import check_project_name, import_options  # noqa: PLC0415 - not for --help
+    from pm_native.errors import ConfigError  # noqa: PLC0415 - not for --help
+    from pm_native.importers.running import running_manager  # noqa: PLC0415 - not for --help
+
+    check_project_name(source)
+    found = running_manager(manager, os.environ, str(files[0]) if files else None)
+    Messages().say(f"asking {found.title} at {found.place}")
+    running = found.load(import_options(source), problems)
+    if running is None:
+        raise ConfigError(problems)
+    return running.project, f"{found.title}, as it runs"
 
 
 def _target(files: tuple[Path, ...], output: Path | None) -> Path:

@@ -117,15 +117,14 @@ def _load(old: RunningManager, source: SourceOptions, scope: Scope) -> Work:
     if old.config is not None:
         trust.check(old.config)
     problems = Diagnostics(strict=source.strict)
-    given = ImportOptions(project_name=source.project_name, variant=source.variant, environ=dict(os.environ))
+    check_project_name(source)
     # With a config of its own, what the old one says is of interest for one thing: which process is which.
     heard = problems if source.file is None else Diagnostics()
     running = old.load(import_options(source), heard)
     if running is None:
         raise ConfigError(heard)
-    if source.file is None:
-        project = running.project
-    else:
+    project = running.project
+    if source.file is not None:
         project = load_source(source, Messages(), problems, trust)
     bundle = compile_project(project, compile_options(source, scope, None), problems)
     check_sources(bundle, trust, "while it was read", "run the command again")

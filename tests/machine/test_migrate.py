@@ -197,7 +197,9 @@ def test_pm2_is_left_process_by_process(pm2: Machine) -> None:
     said = machine.pm_native("migrate", *words, "--settle", "0.8", check=False)
     assert "✗ picky: went back (moved2-picky.service: it" in said.stdout
     machine.write("/srv/moved2/picky.sh", SETTLED, mode=0o755)
-    assert migrate(machine, *words, code=0) == {
+    config = "/srv/moved2/pm-native.toml"
+    machine.pm_native("import", "--running", "pm2", "--project", "moved2", "-o", config)
+    assert migrate(machine, "pm2", "-f", config, code=0) == {
         "first": "already moved",
         "picky": "moved",
         "last": "moved",
