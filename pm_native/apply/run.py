@@ -181,6 +181,8 @@ class Runner:
         self._sweep()
         self._begin_generation()
         self._record(complete=False)
+        # By now it is recorded which units are owed a restart: a kill loses none of what has changed.
+        self.store.save_contents(self.plan.contents)
         await self._run_jobs(self.plan.of(Action.STOP))
         if not self._is_stopped():
             self._disk.run(self._done)
@@ -226,6 +228,7 @@ class Runner:
         wanted = replace(installed, bundle=recorded(bundle))
         if installed != wanted:
             self.store.save(wanted)
+        self.store.save_contents(self.plan.contents)
 
     @property
     def _number(self) -> int:

@@ -7,12 +7,14 @@ import re
 import time
 from hashlib import sha256
 
+from pm_native.apply.contents import digests
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
 from pm_native.compile.bundle import FileKind
 from pm_native.compile.project import MADE_BY
 from pm_native.plan.make import link_name
 from pm_native.plan.model import Foreign, Snapshot, TakenBy
 from pm_native.state.files import read_text
+from pm_native.state.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,11 +65,12 @@ async def take_snapshot(
                 raise
             unreadable.add(name)
     since_ns = _recorded_ns(layout, project)
-    drop_ins = find_drop_ins(layout, {unit.name for bundle in bundles for unit in bundle.units}, since_ns)
+    units = [unit for bundle in bundles for unit in bundle.units]
+    names = {unit.name for unit in units}
+    drop_ins = find_drop_ins(layout, names, since_ns)
     states = None
     outdated: list[str] = []
     if manager is not None:
-        names = {unit.name for bundle in bundles for unit in bundle.units}
         templates = [name for name in files if "@." in name]
         states = await _states(manager, names, [name.replace("@.", "@*.") for name in templates])
         if installed is not None and installed.complete:
@@ -85,6 +88,8 @@ async def take_snapshot(
         drop_ins=drop_ins.items,
         missing=dict(_missing(layout, wanted)),
         outdated=tuple(outdated),
+        contents=digests(layout.root, {path for unit in units for path in unit.contents}),
+        contents_before=Store(layout, project).load_contents(),
         states=states,
     )
 

@@ -49,8 +49,9 @@ class BundleUnit:
     """A unit that apply may have to start, stop or restart: instances are named one by one, templates are not here.
 
     `file` is the unit file it is made from, `where` the line of the source, `after` the units of the bundle that
-    must be started before it, `requires` those whose restart restarts it, `files` the environment files it reads.
-    `at_once` instances of a pool restart at a time when it is rolled. Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
+    must be started before it, `requires` those whose restart restarts it, `files` the environment files it reads,
+    `contents` the paths of what else it reads that counts as a change of it. `at_once` instances of a pool restart at a
+    time when it is rolled. Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
     """
 
     name: str
@@ -64,6 +65,7 @@ class BundleUnit:
     files: tuple[str, ...] = ()
     protect: bool = False
     at_once: int = 1
+    contents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _unit_to_json(unit: BundleUnit) -> dict[str, object]:
     data: dict[str, object] = {"name": unit.name}
     if unit.file != unit.name:
         data["file"] = unit.file
-    for key in ("process", "where", "after", "requires", "files"):
+    for key in ("process", "where", "after", "requires", "files", "contents"):
         if value := getattr(unit, key):
             data[key] = value
     if not unit.start:
@@ -210,7 +212,7 @@ def _check_names(bundle: Bundle) -> None:
 def _unit(item: dict[str, object]) -> BundleUnit:
     fields = dict(item)
     fields.setdefault("file", fields["name"])
-    for key in ("after", "requires", "files"):
+    for key in ("after", "requires", "files", "contents"):
         if key in fields:
             fields[key] = tuple(fields[key])  # type: ignore[arg-type]  # a JSON array, or TypeError
     if "on_change" in fields:

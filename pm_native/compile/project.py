@@ -305,6 +305,7 @@ class Compiler:
             "after": after,
             "requires": requires,
             "files": (environment_file_name(project, process),) if has_environment_file else (),
+            "contents": tuple(_contents(process)),
         }
         if process.schedule:
             timer = str(wanted_unit(project, process))
@@ -348,6 +349,17 @@ class Compiler:
 def exec_words(settings: list[Setting]) -> tuple[Text, ...]:
     """The words of the command that the unit runs."""
     return next((setting.words for setting in settings if setting.directive is d.EXEC_START), ())
+
+
+def _contents(process: Process) -> Iterator[str]:
+    """What the process reads beside its units: what it says itself, and environment files that are passed through."""
+    yield from map(plain_path, process.restart_on)
+    for item in process.systemd:
+        if (item.section, item.name) == ("Service", "EnvironmentFile"):
+            for value in item.values:
+                path = value.removeprefix("-")
+                if path.startswith("/") and not any(char in path for char in "%*?["):
+                    yield plain_path(path)
 
 
 def render_compiled(project: Project, unit: CompiledUnit, problems: Diagnostics) -> BundleFile | None:

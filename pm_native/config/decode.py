@@ -171,11 +171,10 @@ def _project_name(shared: Values, folder: str, root: Node, problems: Diagnostics
 
 
 def _files(values: Values, span: Span | None, directory: PurePosixPath) -> list[tuple[str, Span]]:
-    given = values.get("environment_files", ())
-    if not isinstance(given, tuple) or span is None:
+    if span is None:
         return []
     paths: list[tuple[str, Span]] = []
-    for item in given:
+    for item in _list(values, "environment_files"):
         text = str(item)
         optional = "-" if text.startswith("-") else ""
         paths.append((optional + str(directory / text.removeprefix("-")), span))
@@ -232,6 +231,7 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         "stop": _stop(_table(values, "stop")),
         "limits": _limits(_table(values, "limits")),
         "logs": _logs(_table(values, "logs"), common.directory),
+        "restart_on": tuple(str(directory / str(path)) for path in _list(values, "restart_on")),
         "listen": _listen(_table(values, "listen"), decoder, directory),
         "umask": _mode(values.get("umask"), "umask", decoder),
         "environment": common.environment(values.get("environment")),
@@ -266,6 +266,11 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         health = HealthDecoder(decoder, str(directory))
         fields["health"] = health.health(_table(values, "health"))
     return Process(**fields)  # type: ignore[arg-type]  # the key table gives each key the type of its field
+
+
+def _list(values: Values, name: str) -> tuple[object, ...]:
+    given = values.get(name, ())
+    return given if isinstance(given, tuple) else ()
 
 
 def _table(values: Values, name: str) -> Values:

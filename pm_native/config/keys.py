@@ -479,6 +479,13 @@ PROCESS = Table(
             example="2",
         ),
         Key(
+            name="restart_on",
+            type=ListOf(Text("a path"), "a list of paths"),
+            help="Files and folders that count as part of it, relative to its directory: when apply finds that what they"
+            " hold has changed, it does what on_change says. Files of a passed-through EnvironmentFile= always count.",
+            example='["config/app.yml", "dist"]',
+        ),
+        Key(
             name="protect",
             type=Flag(),
             help="Keeps it when it is no longer in the config, and from `pm-native remove`: it is stopped and taken"

@@ -101,6 +101,7 @@ class ConfigWriter:
             "stop": _stop(process.stop),
             "limits": _limits(process.limits),
             "logs": self._logs(process.logs),
+            "restart_on": [_relative(PurePosixPath(path), process.directory) for path in process.restart_on],
             "environment": own,
             "environment_files": [self._file(path, process.directory) for path in files],
             "secrets": _secrets(process),

@@ -196,6 +196,7 @@ class Process:
     schedule: tuple[str, ...] = ()
     on_change: OnChange = OnChange.RESTART
     max_unavailable: int = 1
+    restart_on: tuple[str, ...] = ()
     autostart: bool = True
     protect: bool = False
     notify: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pm_native.compile.bundle import FileKind
 from pm_native.errors import OwnershipError, UnavailableError
+from pm_native.plan.contents import contents_drift, contents_to_record
 from pm_native.plan.diff import changed_directives, is_live
 from pm_native.plan.keep import keep
 from pm_native.plan.model import Action, Drift, Plan, PlanOptions, Step, TakenBy
@@ -105,6 +106,7 @@ class _Planner:
             drift=(*self.drift, *verdicts.drift, *self._overrides(), *self.kept.drift),
             unchanged=len(self.new_files) - len(self.written),
             options=self.options,
+            contents=contents_to_record(self.wanted, self.snapshot),
         )
 
     def _writes(self) -> Iterator[Step]:
@@ -190,6 +192,7 @@ class _Planner:
     def _overrides(self) -> Iterator[Drift]:
         if self.asked is not None:
             yield from overrides(self.asked, self.snapshot)
+            yield from contents_drift(self.asked, self.snapshot)
 
     def _directories(self) -> Iterator[Step]:
         for item in self.asked.directories if self.asked else ():

@@ -131,6 +131,8 @@ class Snapshot:
     names of unit files that the administrator replaced by a link to /dev/null, `unreadable` those of environment
     files that the caller may not read, `exposed` of those that others may. `missing` maps unit files to their working
     directories that are not there, `outdated` has the units whose files have changed since systemd read them.
+    `contents` are the digests of what processes read by path ("": it is not there, None: the caller may not read it),
+    `contents_before` those of the last apply, None where the caller may not know them.
     """
 
     installed: Installed | None = None
@@ -144,6 +146,8 @@ class Snapshot:
     drop_ins: tuple[DropIn, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
     outdated: tuple[str, ...] = ()
+    contents: Mapping[str, str | None] = field(default_factory=dict)
+    contents_before: Mapping[str, str] | None = field(default_factory=dict)
     states: Mapping[str, UnitState] | None = None
 
 
@@ -152,6 +156,7 @@ class Plan:
     """The steps in order, the bundle they lead to (None: to nothing), and the drift that they leave alone.
 
     The bundle holds what is kept of the last apply, too: what is protected, or all of it without `options.prune`.
+    `contents` are the digests of what its processes read; they are for records that their owner alone can read.
     """
 
     project: str
@@ -160,6 +165,7 @@ class Plan:
     drift: tuple[Drift, ...] = ()
     unchanged: int = 0
     options: PlanOptions = field(default_factory=PlanOptions)
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pm_native.model.record import OnChange
+from pm_native.plan.contents import changed_contents
 from pm_native.plan.diff import needs_restart
 from pm_native.plan.model import Action, Drift, Step
 from pm_native.plan.order import dependencies_first
@@ -56,6 +57,7 @@ class Verdicts:
         self.complete = installed is None or installed.complete
         self.option = "--user " if wanted is not None and wanted.scope is Scope.USER else ""
         self.drift: list[Drift] = []
+        self.changed_contents = changed_contents(snapshot)
         self.takers = _takers(self.new_units.values())
         self.requires = requirements(self.new_units, self.new_files, snapshot.drop_ins)
         self.stop_first: dict[str, Step] = {}
@@ -226,6 +228,8 @@ class Verdicts:
                 continue  # as it was, or written for its mode alone
             if not step.is_new or self._changed_unseen(name):
                 return f"{name}: {step.reason}"
+        if changed := [path for path in unit.contents if path in self.changed_contents]:
+            return f"{', '.join(changed)} changed"
         return _LEFT_OUT if unit.name in self.to_restart else ""
 
     def _changed_unseen(self, name: str) -> bool:

@@ -12,6 +12,7 @@ from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _NAME = "current.json"
+_CONTENTS = "contents.json"
 
 
 class Store:
-    """The records of one project in one layout. All may read them: nothing in them is secret."""
+    """The records of one project in one layout. All may read them: nothing in them is secret.
+
+    But for the digests of what processes read, which are their owner's alone: a short secret could be guessed by one.
+    """
 
     def __init__(self, layout: Layout, project: str) -> None:
         self.directory = layout.records(project)
         self._path = self.directory / _NAME
         self._scope = layout.scope
+        self._contents = self.directory / _CONTENTS
 
     def load(self) -> Installed | None:
         """What the last apply left, None where there was none; StateError where the record is damaged or too new."""
@@ -83,12 +89,35 @@ class Store:
         }
         write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o644)
 
+    def load_contents(self) -> dict[str, str] | None:
+        """The digest by path of what processes read when they were started; None where the caller may not know.
+
+        What is damaged counts as not there: then nothing can be told to have changed.
+        """
+        try:
+            data = json.loads(self._contents.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return {}
+        except PermissionError:
+            return None
+        return {str(path): str(digest) for path, digest in data.items()} if isinstance(data, dict) else {}
+
+    def save_contents(self, digests: Mapping[str, str]) -> None:
+        """Record them, where they differ from what is recorded."""
+        if digests == self.load_contents():
+            return
+        if not digests:
+            remove(self._contents)
+            return
+        write_atomic(self._contents, f"{json.dumps(digests, indent=1, sort_keys=True)}\n".encode(), 0o600)
+
     def sweep(self) -> None:
         """Remove the scratch files of killed runs."""
-        sweep_scratch(self.directory, {_NAME})
+        sweep_scratch(self.directory, {_NAME, _CONTENTS})
 
     def forget(self) -> None:
         """Remove the records of a project that is gone, and the folders that are empty then."""
+        remove(self._contents)
         remove(self._path)
         remove(self._path.with_name(f"{_NAME}.damaged"))
         remove_empty(self.directory)

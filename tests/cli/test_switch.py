@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+import stat
 import time
 from datetime import datetime
 
@@ -455,3 +457,28 @@ def test_second_ctrl_c_ends_at_once_and_the_next_apply_has_what_is_left(
     assert host(APPLY).code == 130
     monkeypatch.undo()
     assert host.manager.queued[:2] == [*HANGING[:2]]
+
+
+def test_contents_that_a_process_reads_restart_it_and_are_told_to_nobody(host: SwitchHost) -> None:
+    host.config(CONFIG.replace("[process.api]", 'restart_on = ["app"]\n\n[process.api]'))
+    (host.home / "app").mkdir()
+    (host.home / "app/pin").write_text("1234")
+    host(APPLY)
+    assert host(PLAN).out == "shop: nothing to do, 6 files unchanged\n"
+    (host.home / "app/pin").write_text("4321")
+    for line in (PLAN, f"{PLAN} --json"):
+        said = host(line)
+        assert f"{host.home}/app changed" in said.out
+        assert not re.search(r"[0-9a-f]{40}", said.out)
+    host(APPLY)
+    assert host.manager.calls == ["restart shop-web.service"]
+    host(APPLY)
+    assert host.manager.calls == []
+    record = host.home / ".local/state/pm-native/shop/contents.json"
+    assert stat.S_IMODE(record.stat().st_mode) == 0o600
+    digest = json.loads(record.read_text())[f"{host.home}/app"]
+    readable = [path for path in record.parent.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert readable
+    assert not any(digest in path.read_text() for path in readable)
+    host("remove --user shop")
+    assert not record.parent.exists()

@@ -38,6 +38,7 @@ TREE: dict[str, object] = {
             "limits": {"memory": "512M", "cpu": "150%", "tasks": 256, "open_files": 65536},
             "logs": {"stdout": "log/api.log"},
             "on_change": "keep",
+            "restart_on": ["conf", "/etc/shop.conf"],
             "protect": True,
             "umask": "027",
             "environment": {"UTF8": "café → 日本"},
@@ -89,6 +90,7 @@ def fields(project: Project) -> list[object]:
             (process.listen, process.restart, process.stop, process.limits, process.logs, process.schedule),
             (
                 process.on_change,
+                process.restart_on,
                 process.autostart,
                 process.notify,
                 process.start_timeout_usec,

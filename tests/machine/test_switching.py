@@ -157,3 +157,43 @@ def test_what_requires_a_unit_that_stops_and_starts_comes_back(site: Site) -> No
     site.apply()
     assert site.runs().keys() == before.keys()
     assert site.applied().steps == []
+
+
+def test_contents_that_a_program_reads_are_a_change_of_it(site: Site) -> None:
+    machine, name = site.machine, site.name
+    site.write("app/settings", "one")
+    site.write("site.env", "A=1\n")
+    site.config(
+        f"""
+[process.reads]
+command = "/bin/sleep infinity"
+restart_on = ["app"]
+[process.reloads]
+command = ["sh", "-c", "trap 'echo again' HUP; while :; do sleep 0.1; done"]
+on_change = "reload"
+restart_on = ["app/settings"]
+systemd.Service.ExecReload = "/bin/kill -HUP $MAINPID"
+[process.env]
+command = ["sh", "-c", "exec sleep 100$A"]
+systemd.Service.EnvironmentFile = "{site.folder}/site.env"
+[process.other]
+command = "/bin/sleep infinity"
+"""
+    )
+    site.apply()
+    assert site.applied().steps == []
+    site.write("app/settings", "two")
+    assert site.applied().steps == [f"restart {name}-reads.service", f"reload {name}-reloads.service"]
+    assert "again" in machine.journal(f"{name}-reloads.service")
+    site.write("site.env", "A=2\n")
+    assert site.applied().steps == [f"restart {name}-env.service"]
+    assert site.environment(f"{name}-env.service")["A"] == "2"
+    assert site.applied().steps == []
+    # Who may not read the record is told so, and not that there is no change.
+    plan = machine.pm_native(
+        "plan", "-f", "pm-native.toml", user="nobody", cwd=site.folder, check=False
+    ).stdout
+    assert (
+        f"! {name}-reads.service reads {site.folder}/app, which you cannot compare: taken as unchanged"
+        in plan
+    )
