@@ -158,7 +158,7 @@ async def _run(old: RunningManager, work: Work, layout: Layout, choices: Choices
                 print_diagnostics(work.problems, shown.diagnostic_format)
         else:
             options = flags.options("migrate", allow_missing=False)
-            written = await run_switch("migrate", switch, manager, options, work.problems)
+            written, _ = await run_switch("migrate", switch, manager, options, work.problems)
             if written.exit_code is not ExitCode.OK:
                 return written
         results, is_interrupted = await _move(
