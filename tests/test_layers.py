@@ -34,10 +34,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bus": {"errors", "unit"},
     "plan": _COMPILED | {"bus.manager"},
     "apply": _COMPILED | {"state", "bus", "plan"},
+    "package": _COMPILED,
     "runtime": set(),
     "monitor": _COMPILED | {"state", "bus", "plan", "runtime"},
     "cli": _READING
-    | {"config", "importers", "compile", "state", "bus", "plan", "apply", "monitor", "runtime"},
+    | {"config", "importers", "compile", "state", "bus", "plan", "apply", "package", "monitor", "runtime"},
     "__main__": {"cli"},
 }
 # The one file that knows the D-Bus library, so that another one can take its place.

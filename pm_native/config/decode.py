@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from pm_native.config.confinement import sandbox, secrets
 from pm_native.config.health import HealthDecoder
 from pm_native.config.keys import CONFIG, PROCESS, Maximum
+from pm_native.config.package import PackageDecoder
 from pm_native.config.table import ListOfTables, MapOf, Table
 from pm_native.config.types import name_problem, wrong_type
 from pm_native.errors import did_you_mean
@@ -151,12 +152,19 @@ def decode_project(
     if not entries and not problems.has_errors:
         hint = 'add one: [process.web] with command = "..."'
         problems.error(root.span.source.whole(), "there is no process", code="no-process", hint=hint)
+    packaged = top.get("package")
+    package_node = (
+        root.value["package"] if isinstance(packaged, dict) and isinstance(root.value, dict) else root
+    )
     return Project(
         name=_project_name(shared, base.name, root, problems),
         source_path=source_path,
         directory=directory,
         monitor=Monitor(shared.get("monitor", Monitor.INSTANCE)),
         processes=tuple(decode_process(name, node, common, problems) for name, node in entries.items()),
+        package=PackageDecoder(decoder, base).decode(
+            packaged if isinstance(packaged, dict) else {}, package_node
+        ),
         span=root.span,
     )
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pm_native.config.confinement_keys import SANDBOX_KEY, SECRETS_KEY, WRITABLE_KEY
 from pm_native.config.health_keys import HEALTH
+from pm_native.config.package_keys import PACKAGE
 from pm_native.config.table import Key, MapOf, Table
 from pm_native.config.types import (
     DURATION,
@@ -539,5 +540,10 @@ CONFIG = Table(
     (
         Key(name="project", type=PROJECT, help="What all processes share."),
         Key(name="process", type=MapOf(PROCESS, "a process"), help="The processes, by name."),
+        Key(
+            name="package",
+            type=PACKAGE,
+            help="What `pm-native package` makes of the project: a .deb or an .rpm.",
+        ),
     )
 )

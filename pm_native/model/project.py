@@ -11,6 +11,7 @@ from enum import StrEnum
 from pm_native.errors import NOWHERE
 from pm_native.model.confinement import Sandbox
 from pm_native.model.health import Monitor
+from pm_native.model.package import Package
 from pm_native.model.record import OnChange
 
 TYPE_CHECKING = False
@@ -238,4 +239,5 @@ class Project:
     monitor: Monitor = Monitor.INSTANCE
     processes: tuple[Process, ...] = ()
     sources: tuple[SourceFile, ...] = ()
+    package: Package = field(default_factory=Package)
     span: Span = NOWHERE

@@ -1,0 +1,143 @@
+"""`pm-native package`: the compiled project as a package of the operating system."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import click
+
+from pm_native.cli.options import with_format, with_json, with_source
+from pm_native.cli.report import Messages, Result, finish
+from pm_native.errors import UsageError
+from pm_native.unit.name import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.cli.options import SourceOptions
+    from pm_native.errors import Diagnostics
+    from pm_native.model.package import Package
+    from pm_native.model.project import Project
+    from pm_native.package.build import Build
+
+# Where the packages of pm-native have the programs that units are started with, whatever the distribution.
+RUNTIME = "/usr/lib/pm-native/runtime"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  pm-native package --deb                     shop_1.4.2_all.deb in dist/
+  pm-native package --rpm --version 1.5.0
+  pm-native package --deb --rpm -o /tmp/out
+
+\b
+[package] in the config says what is in it and who answers for it; see pm-native.toml(5).
+Installing it enables and starts the project; an upgrade restarts what differs, one instance
+after the other where on_change = "reload"; removing it stops the project."""
+)
+@with_source
+@click.option("--deb", "kinds", flag_value="deb", multiple=True, help="Build a .deb (needs dpkg-deb).")
+@click.option("--rpm", "kinds", flag_value="rpm", multiple=True, help="Build an .rpm (needs rpmbuild).")
+@click.option("--version", "version", help="The version of the package, over what the config says.")
+@click.option("--maintainer", help="Who answers for it, over what the config says: Name <address>.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="dist",
+    show_default=True,
+    help="Where the packages go.",
+)
+@with_format
+@with_json
+def package(
+    *,
+    source: SourceOptions,
+    kinds: tuple[str, ...],
+    version: str | None,
+    maintainer: str | None,
+    output: Path,
+) -> int:
+    """Make a .deb or an .rpm of the project: its units, and the files that the config names.
+
+    Compiles for the hosts that will install it: paths are those of [package], programs that this host lacks are warnings.
+    """
+    from pm_native.cli.source import load_source  # noqa: PLC0415 - not for --help
+    from pm_native.errors import Diagnostics  # noqa: PLC0415 - not for --help
+    from pm_native.package.deb import build_deb  # noqa: PLC0415 - not for --help
+    from pm_native.package.rpm import build_rpm  # noqa: PLC0415 - not for --help
+
+    if not kinds:
+        raise UsageError("which kind of package?", hint="--deb, --rpm or both")
+    problems = Diagnostics(strict=source.strict)
+    project = load_source(source, Messages(), problems)
+    given = replace(
+        project.package,
+        version=version or project.package.version,
+        maintainer=maintainer or project.package.maintainer,
+    )
+    built: list[Path] = []
+    for kind in dict.fromkeys(kinds):
+        with tempfile.TemporaryDirectory(prefix="pm-native-package-") as scratch:
+            build = _staged(project, given, source, Path(scratch) / "tree", problems)
+            built.append(build_deb(build, output) if kind == "deb" else build_rpm(build, output))
+    result = Result(
+        command="package",
+        text="\n".join(map(str, built)),
+        data={"project": project.name, "version": build.version, "packages": [str(path) for path in built]},
+        diagnostics=tuple(problems),
+    )
+    return finish(result)
+
+
+def _staged(
+    project: Project, given: Package, source: SourceOptions, root: Path, problems: Diagnostics
+) -> Build:
+    """Compile the project for the hosts that install it, and put its files below `root`."""
+    from pm_native.cli.source import compile_options  # noqa: PLC0415 - not for --help
+    from pm_native.compile.project import compile_project  # noqa: PLC0415 - not for --help
+    from pm_native.package.build import Build, build_epoch, version_of_git  # noqa: PLC0415 - not for --help
+    from pm_native.package.listing import list_units  # noqa: PLC0415 - not for --help
+    from pm_native.package.target import TargetHost, relocated  # noqa: PLC0415 - not for --help
+    from pm_native.package.tree import stage  # noqa: PLC0415 - not for --help
+
+    config = Path(project.source_path)
+    base = PurePosixPath(config.parent)
+    if given.directory is not None:
+        project = relocated(project, base, given.directory)
+    project = replace(project, source_path=config.name)
+    version = given.version or version_of_git(config.parent)
+    if version is None:
+        hint = 'version = "1.0.0" below [package], or --version 1.0.0'
+        problems.error(
+            given.span,
+            "which version? git has no tag such as v1.0.0 here",
+            code="package-version",
+            hint=hint,
+        )
+    if given.maintainer is None:
+        hint = 'maintainer = "Ann Ops <ann@shop.example>" below [package], or --maintainer'
+        problems.error(given.span, "who answers for the package?", code="package-maintainer", hint=hint)
+    options = replace(
+        compile_options(source, Scope.SYSTEM, None),
+        host=TargetHost(given.files, given.users),
+        allow_missing=True,
+        runtime=RUNTIME,
+    )
+    bundle = compile_project(project, options, problems)
+    root.mkdir(mode=0o755)
+    staged = stage(root, project.name, bundle, given, problems)
+    return Build(
+        name=project.name,
+        project=project.name,
+        version=version or "",
+        maintainer=given.maintainer or "",
+        package=given,
+        staged=staged,
+        units=list_units(project, bundle, staged),
+        processes=tuple(process.name for process in project.processes),
+        needs_runtime=any(RUNTIME in item.text for item in bundle.files),
+        epoch=build_epoch(config.parent, config),
+    )

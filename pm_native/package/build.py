@@ -1,0 +1,140 @@
+"""What both kinds of package have in common: what they are told, and the texts of their scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+
+from pm_native.errors import UnavailableError
+from pm_native.resources import data_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pm_native.model.package import Package
+    from pm_native.package.listing import ListedUnit
+    from pm_native.package.tree import Staged
+
+DEFAULT_LICENSE = "proprietary"
+# git describe: the tag, how many commits are behind it, the commit.
+_DESCRIBED = re.compile(r"v?([0-9][A-Za-z0-9.+~]*)-([0-9]+)-g([0-9a-f]+)(-dirty)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One package to build. `epoch` is the time, in seconds, that its files and entries bear."""
+
+    name: str
+    project: str
+    version: str
+    maintainer: str
+    package: Package
+    staged: Staged
+    units: tuple[ListedUnit, ...]
+    processes: tuple[str, ...]
+    needs_runtime: bool
+    epoch: int
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a line."""
+        return self.package.summary or f"units of the project {self.project}"
+
+    @property
+    def description(self) -> str:
+        """What it is, in a paragraph."""
+        given = " ".join(self.package.description.split())
+        return given or f"The processes {', '.join(self.processes)} as systemd units, compiled by pm-native."
+
+    @property
+    def license(self) -> str:
+        """The license, in a line."""
+        return self.package.license or DEFAULT_LICENSE
+
+    @property
+    def listing(self) -> str:
+        """Where the package says what its units are."""
+        return f"/usr/share/{self.name}/units.list"
+
+
+def write_listing(build: Build) -> None:
+    """Put the list of the units into the tree."""
+    path = build.staged.root / build.listing.lstrip("/")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{unit}\n" for unit in build.units), encoding="utf-8")
+    path.chmod(0o644)
+
+
+def script(build: Build, calls: str) -> str:
+    """A script of the package, without its first line: what all have in common, then the calls."""
+    settings = {
+        "package": build.name,
+        "project": build.project,
+        "listing": build.listing,
+        "units": "\n".join(map(str, build.units)),
+    }
+    head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    common = (data_directory("templates") / "package.sh").read_text(encoding="utf-8")
+    return f"set -e\n{head}{common}\n{calls}"
+
+
+def version_of_git(folder: Path) -> str | None:
+    """The version of the newest tag above the folder, with the commits since; None where git knows none."""
+    words = [
+        "git",
+        "-C",
+        str(folder),
+        "describe",
+        "--tags",
+        "--long",
+        "--dirty",
+        "--match",
+        "v[0-9]*",
+        "--match",
+        "[0-9]*",
+    ]
+    try:
+        run = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    match = _DESCRIBED.fullmatch(run.stdout.strip())
+    if match is None:
+        return None
+    version, commits, commit, dirty = match.groups()
+    since = f"+{commits}.g{commit}" if commits != "0" or dirty else ""
+    return f"{version}{since}{'.dirty' if dirty else ''}"
+
+
+def build_epoch(folder: Path, config: Path) -> int:
+    """The time that the package bears: SOURCE_DATE_EPOCH, the last commit, or that of the config."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    words = ["git", "-C", str(folder), "log", "-1", "--format=%ct"]
+    try:
+        run = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return int(config.stat().st_mtime)
+    return int(run.stdout) if run.stdout.strip().isdecimal() else int(config.stat().st_mtime)
+
+
+def run_tool(words: Sequence[str], *, package: str, epoch: int) -> None:
+    """Run a tool that builds; UnavailableError where it is missing or fails, with its own last words."""
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "LC_ALL": "C.UTF-8"}
+    try:
+        run = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    except FileNotFoundError:
+        raise UnavailableError(f"{words[0]} is not here", hint=f"install the package {package}") from None
+    if run.returncode:
+        last = "\n".join((run.stdout + run.stderr).strip().splitlines()[-12:])
+        raise UnavailableError(f"{words[0]} failed:\n{last}")
+
+
+def set_times(root: Path, epoch: int) -> None:
+    """Give everything below `root` the same time: the same config makes the same bytes."""
+    for path in (*root.rglob("*"), root):
+        os.utime(path, (epoch, epoch), follow_symlinks=False)

@@ -1,0 +1,104 @@
+"""A .deb (deb(5)), by dpkg-deb alone."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import subprocess
+import textwrap
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from pm_native.package.build import run_tool, script, set_times, write_listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pm_native.package.build import Build
+
+_SCRIPTS = {
+    "preinst": "case $1 in\n    install | upgrade) before_files ;;\nesac\n",
+    "postinst": "case $1 in\n    configure) after_files ;;\nesac\n",
+    "prerm": "case $1 in\n    remove) before_removal ;;\nesac\n",
+    "postrm": "case $1 in\n    remove) after_removal last ;;\nesac\n",
+}
+_OVERRIDES = """\
+# The units are switched by the scripts themselves: what differs restarts, one instance after the other where that is asked for.
+{name}: maintainer-script-calls-systemctl *
+# Unit files name the folder of the project, which may be anywhere.
+{name}: dir-or-file-in-srv *
+{name}: dir-or-file-in-opt *
+# Compiled environment files are for root alone.
+{name}: non-standard-file-perm *
+{name}: non-standard-dir-perm *
+"""
+
+
+def build_deb(build: Build, output: Path) -> Path:
+    """Write the package into the folder `output`; UnavailableError where dpkg-deb is missing or refuses."""
+    root = build.staged.root
+    architecture = _architecture() if build.staged.has_machine_code else "all"
+    write_listing(build)
+    documents = root / "usr/share/doc" / build.name
+    documents.mkdir(parents=True)
+    _write(documents / "copyright", f"{build.project} {build.version}\n\nLicense: {build.license}\n")
+    (documents / "changelog.gz").write_bytes(gzip.compress(_changelog(build).encode(), 9, mtime=0))
+    _write(root / "usr/share/lintian/overrides" / build.name, _OVERRIDES.format(name=build.name))
+    control = root / "DEBIAN"
+    sums = "".join(_sums(root))
+    size = sum(path.lstat().st_size for path in root.rglob("*")) // 1024 + 1
+    _write(control / "control", "".join(_control(build, architecture, size)))
+    _write(control / "md5sums", sums)
+    if build.staged.conffiles:
+        _write(control / "conffiles", "".join(f"{path}\n" for path in build.staged.conffiles))
+    for name, calls in _SCRIPTS.items():
+        _write(control / name, f"#!/bin/sh\n{script(build, calls)}", mode=0o755)
+    set_times(root, build.epoch)
+    path = output / f"{build.name}_{build.version}_{architecture}.deb"
+    output.mkdir(parents=True, exist_ok=True)
+    run_tool(
+        ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(root), str(path)],
+        package="dpkg",
+        epoch=build.epoch,
+    )
+    return path
+
+
+def _control(build: Build, architecture: str, size: int) -> Iterator[str]:
+    depends = [*build.package.depends, "systemd (>= 249)"]
+    if build.needs_runtime:
+        depends.append("pm-native")
+    yield f"Package: {build.name}\nVersion: {build.version}\nArchitecture: {architecture}\n"
+    yield f"Maintainer: {build.maintainer}\nInstalled-Size: {size}\nDepends: {', '.join(depends)}\n"
+    if build.package.homepage:
+        yield f"Homepage: {build.package.homepage}\n"
+    yield f"Section: misc\nPriority: optional\nDescription: {build.summary}\n"
+    yield textwrap.indent(textwrap.fill(build.description, 78), " ") + "\n"
+
+
+def _changelog(build: Build) -> str:
+    when = format_datetime(datetime.fromtimestamp(build.epoch, UTC))
+    head = f"{build.name} ({build.version}) unstable; urgency=medium\n\n  * Version {build.version}.\n\n"
+    return f"{head} -- {build.maintainer}  {when}\n"
+
+
+def _sums(root: Path) -> Iterator[str]:
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            digest = hashlib.md5(path.read_bytes(), usedforsecurity=False)  # what deb-md5sums(5) asks for
+            yield f"{digest.hexdigest()}  {path.relative_to(root)}\n"
+
+
+def _architecture() -> str:
+    """The architecture of this host, in the words of dpkg."""
+    run = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False)
+    return run.stdout.strip() or os.uname().machine
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)

@@ -1,0 +1,137 @@
+# What the scripts of a package of compiled units have in common. Above, $package, $project, $listing and $units are set:
+# the name of the package, that of the project, the file with a line for each unit, and what is in it in this version.
+before=/run/$package.units # the lines of the version before, while an upgrade is at work
+
+booted() {
+    [ -d /run/systemd/system ]
+}
+
+# The names of units in lines, all or those that are started.
+names() {
+    while read -r _ _ start unit; do
+        if [ -n "$unit" ] && { [ "$1" = all ] || [ "$start" = start ]; }; then echo "$unit"; fi
+    done
+}
+
+# The same, the last line first.
+names_reversed() {
+    names all | sed '1!G;h;$!d'
+}
+
+# Before the files of this version are put in place: what this version has no more is stopped, while systemd knows it.
+before_files() {
+    if [ -e "/etc/systemd/system/$project.target" ]; then
+        echo "$package: pm-native applied project $project here, which this package would install beside it." >&2
+        echo "$package: take it away first: pm-native remove $project" >&2
+        exit 1
+    fi
+    if [ ! -e "$listing" ]; then
+        return 0
+    fi
+    cp "$listing" "$before"
+    if ! booted; then
+        return 0
+    fi
+    for unit in $(names_reversed <"$before"); do
+        if ! echo "$units" | grep -q " $unit\$"; then
+            systemctl stop "$unit" || echo "$package: $unit does not stop" >&2
+        fi
+    done
+}
+
+# After the files of this version are in place.
+after_files() {
+    if [ -e "/usr/lib/sysusers.d/$package.conf" ]; then
+        systemd-sysusers "$package.conf"
+    fi
+    if [ ! -e "$before" ]; then
+        systemctl enable --quiet "$project.target"
+    fi
+    if booted; then
+        systemctl daemon-reload
+        if [ -e "$before" ]; then switch; else systemctl start "$project.target" || tell_failed; fi
+    fi
+    rm -f "$before"
+}
+
+# Restarts what differs from the version before and runs, and starts what is new.
+switch() {
+    together=
+    sockets=
+    while read -r line; do
+        set -- $line
+        if [ $# -ne 4 ] || grep -qxF "$line" "$before"; then
+            continue
+        fi
+        if ! grep -q " $4\$" "$before"; then
+            [ "$3" != start ] || together="$together $4"
+        elif [ "$2" != keep ] && systemctl --quiet is-active "$4"; then
+            case $2:$4 in
+                *:*.socket) sockets="$sockets $4" ;;
+                roll:*) ;;
+                *) together="$together $4" ;;
+            esac
+        fi
+    done <"$listing"
+    for socket in $sockets; do
+        restart_socket "$socket"
+    done
+    if [ -n "$together" ]; then
+        systemctl restart $together || tell_failed
+    fi
+    roll
+}
+
+# One after the other, each when the one before is up again; at the first that is not, the others stay as they are.
+roll() {
+    while read -r digest mode start unit; do
+        if [ "$mode" != roll ] || grep -qxF "$digest $mode $start $unit" "$before" || ! grep -q " $unit\$" "$before"; then
+            continue
+        fi
+        case $unit in
+            *.socket) continue ;;
+        esac
+        systemctl --quiet is-active "$unit" || continue
+        if ! systemctl restart "$unit" </dev/null; then
+            echo "$package: $unit does not come up: those after it run on as they were" >&2
+            tell_failed
+            return 0
+        fi
+    done <"$listing"
+}
+
+# systemd starts no socket whose service runs.
+restart_socket() {
+    services=$(systemctl show --property=Triggers --value "$1")
+    running=
+    for service in $services; do
+        if systemctl --quiet is-active "$service"; then running="$running $service"; fi
+    done
+    [ -z "$running" ] || systemctl stop $running
+    systemctl restart "$1" || tell_failed
+    [ -z "$running" ] || systemctl start $running || tell_failed
+}
+
+# A unit that fails is told and does not fail the package: the units are installed, and systemd is where to look.
+tell_failed() {
+    echo "$package: not everything is up; see: systemctl list-units --failed '$project-*'" >&2
+}
+
+# Before the files go for good. Of pools, also the instances that were started by hand.
+before_removal() {
+    if booted; then
+        instances=$(names all <"$listing" | sed -n 's/@.*\./@*./p' | sort -u)
+        # shellcheck disable=SC2086  # lists of words, and patterns for systemctl
+        (set -f && systemctl stop "$project.target" $(names_reversed <"$listing") $instances) ||
+            echo "$package: not everything stopped" >&2
+    fi
+    systemctl disable --quiet "$project.target" || true
+}
+
+# After the files are gone, or after those of the version before are.
+after_removal() {
+    if booted; then
+        systemctl daemon-reload
+        [ "$1" != last ] || systemctl reset-failed "$project-*" 2>/dev/null || true
+    fi
+}
