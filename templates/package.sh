@@ -1,5 +1,5 @@
 # What the scripts of a package of compiled units have in common. Above, $package, $project, $listing and $units are set:
-# the name of the package, that of the project, the file with a line for each unit, and what is in it in this version.
+# the name of the package, that of the project, the file with a line for each unit, the names of the units of this version.
 before=/run/$package.units # the lines of the version before, while an upgrade is at work
 
 booted() {
@@ -28,12 +28,12 @@ before_files() {
     if [ ! -e "$listing" ]; then
         return 0
     fi
-    cp "$listing" "$before"
+    (umask 077 && cat "$listing" >"$before")
     if ! booted; then
         return 0
     fi
     for unit in $(names_reversed <"$before"); do
-        if ! echo "$units" | grep -q " $unit\$"; then
+        if ! echo "$units" | grep -qxF "$unit"; then
             systemctl stop "$unit" || echo "$package: $unit does not stop" >&2
         fi
     done
@@ -58,18 +58,16 @@ after_files() {
 switch() {
     together=
     sockets=
-    while read -r line; do
-        set -- $line
-        if [ $# -ne 4 ] || grep -qxF "$line" "$before"; then
+    while read -r digest mode start unit; do
+        if grep -qxF "$digest $mode $start $unit" "$before"; then
             continue
-        fi
-        if ! grep -q " $4\$" "$before"; then
-            [ "$3" != start ] || together="$together $4"
-        elif [ "$2" != keep ] && systemctl --quiet is-active "$4"; then
-            case $2:$4 in
-                *:*.socket) sockets="$sockets $4" ;;
+        elif ! names all <"$before" | grep -qxF "$unit"; then
+            [ "$start" != start ] || together="$together $unit"
+        elif [ "$mode" != keep ] && systemctl --quiet is-active "$unit"; then
+            case $mode:$unit in
+                *.socket) sockets="$sockets $unit" ;;
                 roll:*) ;;
-                *) together="$together $4" ;;
+                *) together="$together $unit" ;;
             esac
         fi
     done <"$listing"
@@ -85,7 +83,7 @@ switch() {
 # One after the other, each when the one before is up again; at the first that is not, the others stay as they are.
 roll() {
     while read -r digest mode start unit; do
-        if [ "$mode" != roll ] || grep -qxF "$digest $mode $start $unit" "$before" || ! grep -q " $unit\$" "$before"; then
+        if [ "$mode" != roll ] || grep -qxF "$digest $mode $start $unit" "$before" || ! names all <"$before" | grep -qxF "$unit"; then
             continue
         fi
         case $unit in
@@ -117,13 +115,11 @@ tell_failed() {
     echo "$package: not everything is up; see: systemctl list-units --failed '$project-*'" >&2
 }
 
-# Before the files go for good. Of pools, also the instances that were started by hand.
+# Before the files go for good. What was started by hand, such as further instances of a pool, is in the slice, too.
 before_removal() {
     if booted; then
-        instances=$(names all <"$listing" | sed -n 's/@.*\./@*./p' | sort -u)
-        # shellcheck disable=SC2086  # lists of words, and patterns for systemctl
-        (set -f && systemctl stop "$project.target" $(names_reversed <"$listing") $instances) ||
-            echo "$package: not everything stopped" >&2
+        listed=$(names_reversed <"$listing")
+        systemctl stop "$project.target" $listed || echo "$package: not everything stopped" >&2
     fi
     systemctl disable --quiet "$project.target" || true
 }

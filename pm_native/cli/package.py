@@ -109,7 +109,8 @@ def _staged(
         project = relocated(project, base, given.directory)
     project = replace(project, source_path=config.name)
     version = given.version or version_of_git(config.parent)
-    if version is None:
+    is_read = not problems.has_errors  # what is wrong is not missing
+    if version is None and is_read:
         hint = 'version = "1.0.0" below [package], or --version 1.0.0'
         problems.error(
             given.span,
@@ -117,7 +118,7 @@ def _staged(
             code="package-version",
             hint=hint,
         )
-    if given.maintainer is None:
+    if given.maintainer is None and is_read:
         hint = 'maintainer = "Ann Ops <ann@shop.example>" below [package], or --maintainer'
         problems.error(given.span, "who answers for the package?", code="package-maintainer", hint=hint)
     options = replace(
@@ -137,7 +138,6 @@ def _staged(
         package=given,
         staged=staged,
         units=list_units(project, bundle, staged),
-        processes=tuple(process.name for process in project.processes),
         needs_runtime=any(RUNTIME in item.text for item in bundle.files),
         epoch=build_epoch(config.parent, config),
     )

@@ -36,20 +36,22 @@ class Build:
     package: Package
     staged: Staged
     units: tuple[ListedUnit, ...]
-    processes: tuple[str, ...]
     needs_runtime: bool
     epoch: int
 
     @property
     def summary(self) -> str:
         """What it is, in a line."""
-        return self.package.summary or f"units of the project {self.project}"
+        return self.package.summary or "processes under systemd"
 
     @property
     def description(self) -> str:
         """What it is, in a paragraph."""
         given = " ".join(self.package.description.split())
-        return given or f"The processes {', '.join(self.processes)} as systemd units, compiled by pm-native."
+        return given or (
+            "Its processes run as systemd units, compiled by pm-native from one config. They start at boot, restart when they"
+            " end, and log to the journal."
+        )
 
     @property
     def license(self) -> str:
@@ -63,11 +65,11 @@ class Build:
 
 
 def write_listing(build: Build) -> None:
-    """Put the list of the units into the tree."""
+    """Put the list of the units into the tree: for root alone, since a digest can tell a short secret by guessing."""
     path = build.staged.root / build.listing.lstrip("/")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{unit}\n" for unit in build.units), encoding="utf-8")
-    path.chmod(0o644)
+    path.chmod(0o600)
 
 
 def script(build: Build, calls: str) -> str:
@@ -76,11 +78,12 @@ def script(build: Build, calls: str) -> str:
         "package": build.name,
         "project": build.project,
         "listing": build.listing,
-        "units": "\n".join(map(str, build.units)),
+        "units": "\n".join(unit.name for unit in build.units),
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
     common = (data_directory("templates") / "package.sh").read_text(encoding="utf-8")
-    return f"set -e\n{head}{common}\n{calls}"
+    # Lists of unit names are split at spaces, and patterns among them are for systemctl.
+    return f"# shellcheck disable=SC2086\nset -ef\n{head}{common}\n{calls}"
 
 
 def version_of_git(folder: Path) -> str | None:

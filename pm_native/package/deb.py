@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from pm_native.package.build import run_tool, script, set_times, write_listing
+from pm_native.package.tree import UNITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,16 +26,9 @@ _SCRIPTS = {
     "prerm": "case $1 in\n    remove) before_removal ;;\nesac\n",
     "postrm": "case $1 in\n    remove) after_removal last ;;\nesac\n",
 }
-_OVERRIDES = """\
-# The units are switched by the scripts themselves: what differs restarts, one instance after the other where that is asked for.
-{name}: maintainer-script-calls-systemctl *
-# Unit files name the folder of the project, which may be anywhere.
-{name}: dir-or-file-in-srv *
-{name}: dir-or-file-in-opt *
-# Compiled environment files are for root alone.
-{name}: non-standard-file-perm *
-{name}: non-standard-dir-perm *
-"""
+_SCRIPT_REASON = (
+    "the scripts switch the units themselves: what differs restarts, one after the other where asked for"
+)
 
 
 def build_deb(build: Build, output: Path) -> Path:
@@ -44,9 +38,11 @@ def build_deb(build: Build, output: Path) -> Path:
     write_listing(build)
     documents = root / "usr/share/doc" / build.name
     documents.mkdir(parents=True)
-    _write(documents / "copyright", f"{build.project} {build.version}\n\nLicense: {build.license}\n")
+    year = datetime.fromtimestamp(build.epoch, UTC).year
+    notice = f"{build.project} {build.version}\n\nCopyright: {year} {build.maintainer}\nLicense: {build.license}\n"
+    _write(documents / "copyright", notice)
     (documents / "changelog.gz").write_bytes(gzip.compress(_changelog(build).encode(), 9, mtime=0))
-    _write(root / "usr/share/lintian/overrides" / build.name, _OVERRIDES.format(name=build.name))
+    _write(root / "usr/share/lintian/overrides" / build.name, "".join(_overrides(build)))
     control = root / "DEBIAN"
     sums = "".join(_sums(root))
     size = sum(path.lstat().st_size for path in root.rglob("*")) // 1024 + 1
@@ -83,6 +79,24 @@ def _changelog(build: Build) -> str:
     when = format_datetime(datetime.fromtimestamp(build.epoch, UTC))
     head = f"{build.name} ({build.version}) unstable; urgency=medium\n\n  * Version {build.version}.\n\n"
     return f"{head} -- {build.maintainer}  {when}\n"
+
+
+def _overrides(build: Build) -> Iterator[str]:
+    """What lintian is told about the package, each with its reason; nothing that does not apply."""
+    root, name = build.staged.root, build.name
+    yield f"# {_SCRIPT_REASON}\n{name}: maintainer-script-calls-systemctl *\n"
+    services = sorted(path.name for path in (root / UNITS.lstrip("/")).glob("*.service"))
+    if services:
+        yield "# compiled from a config: the header of each unit names it\n"
+        yield f"{name}: systemd-service-file-missing-documentation-key *\n"
+    if any(not service.endswith("@.service") for service in services):
+        yield "# the target of the project is what starts at boot, and wants these; there are no scripts for other inits\n"
+        yield f"{name}: systemd-service-file-missing-install-key *\n"
+        yield f"{name}: package-supports-alternative-init-but-no-init.d-script *\n"
+    for folder in ("srv", "opt"):
+        if (root / folder).is_dir():
+            yield f"# the config says where the project is\n{name}: dir-or-file-in-{folder} *\n"
+    yield f"# digests of what may be secret: for root alone\n{name}: non-standard-file-perm *\n"
 
 
 def _sums(root: Path) -> Iterator[str]:

@@ -47,13 +47,11 @@ class ListedUnit:
 
 
 def list_units(project: Project, bundle: Bundle, staged: Staged) -> tuple[ListedUnit, ...]:
-    """The units that run, dependencies first; slices and the like come with them and are not listed."""
+    """The units, dependencies first."""
     texts = {item.name: item.text for item in bundle.files}
     content = {process.name: _content(process.directory, staged) for process in project.processes}
     found: list[ListedUnit] = []
     for unit in in_order(bundle.units):
-        if unit.name.endswith(".slice"):
-            continue
         digest = sha256()
         for name in (unit.file, *unit.files):
             digest.update(f"{name}\n{texts.get(name, '')}\n".encode())
@@ -64,8 +62,8 @@ def list_units(project: Project, bundle: Bundle, staged: Staged) -> tuple[Listed
 
 
 def _mode(unit: BundleUnit) -> str:
-    # A target has nothing to restart but its members, which are listed themselves.
-    return "keep" if unit.name.endswith(".target") else _MODES[unit.on_change]
+    # Targets and slices have nothing to restart but their members, which are listed themselves.
+    return "keep" if unit.name.endswith((".target", ".slice")) else _MODES[unit.on_change]
 
 
 def _content(directory: PurePosixPath, staged: Staged) -> str:

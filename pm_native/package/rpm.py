@@ -71,7 +71,7 @@ def _spec(build: Build) -> Iterator[str]:
     # What is installed is taken as it is: no scripts over it, no guesses of what it needs, no time of this build.
     yield "%global __os_install_post %{nil}\n%global use_source_date_epoch_as_buildtime 1\n"
     yield "%global clamp_mtime_to_source_date_epoch 1\n%global _buildhost localhost\n"
-    yield f"Name: {build.name}\nVersion: {build.version}\nRelease: 1\nSummary: {_plain(build.summary)}\n"
+    yield f"Name: {build.name}\nVersion: {build.version}\nRelease: 1\nSummary: {_plain(_capitalized(build.summary))}\n"
     yield f"License: {_plain(build.license)}\nPackager: {_plain(build.maintainer)}\n"
     yield f"URL: {_plain(build.package.homepage)}\n" if build.package.homepage else ""
     yield "AutoReqProv: no\nRequires: systemd >= 249\n"
@@ -97,6 +97,10 @@ def _files(build: Build) -> Iterator[str]:
             yield f"{kind}{quoted}\n"
         elif target not in _SHARED:
             yield f"%dir {quoted}\n"
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _plain(text: str) -> str:
