@@ -60,9 +60,9 @@ def package(
     maintainer: str | None,
     output: Path,
 ) -> int:
-    """Make a .deb or an .rpm of the project: its units, and the files that the config names.
+    """Make a .deb or an .rpm of a project.
 
-    Compiles for the hosts that will install it: paths are those of [package], programs that this host lacks are warnings.
+    In it are the units, and the files that the config names. Compiles for the hosts that will install it: paths are those of [package], programs that this host lacks are warnings.
     """
     from pm_native.cli.source import load_source  # noqa: PLC0415 - not for --help
     from pm_native.errors import Diagnostics  # noqa: PLC0415 - not for --help

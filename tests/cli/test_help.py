@@ -41,6 +41,7 @@ Commands:
   restart     Restart processes.
   reload      Restart processes without an interruption.
   remove      Stop a project and take its units away.
+  package     Make a .deb or an .rpm of a project.
   schema      Print the JSON Schema of the native config.
   completion  Print the completion script of a shell.
 

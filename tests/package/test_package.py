@@ -138,8 +138,8 @@ def test_digest_of_a_unit_follows_its_files_and_its_secrets(folder: Folder) -> N
 
     def digest() -> str:
         assert folder.package()[0] == 0
-        words = ["dpkg-deb", "-x", folder.path / "dist/corner_1.2.0_all.deb", folder.path / "tree"]
-        subprocess.run(words, check=True)
+        deb = folder.path / "dist/corner_1.2.0_all.deb"
+        subprocess.run(["dpkg-deb", "-x", deb, folder.path / "tree"], check=True)
         lines = (folder.path / "tree/usr/share/corner/units.list").read_text(encoding="utf-8").splitlines()
         (line,) = (line for line in lines if line.endswith(" corner-api.service"))
         return line
