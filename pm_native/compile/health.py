@@ -8,6 +8,7 @@ and skips what the program would clean up.
 
 from __future__ import annotations
 
+from pm_native.compile.listen import is_node
 from pm_native.compile.names import instance_numbers, is_task
 from pm_native.model.health import (
     Does,
@@ -56,8 +57,11 @@ def speaks(process: Process) -> bool:
 def tells_ready(process: Process) -> bool:
     """Whether its unit becomes active when it is ready for work, rather than when it was started."""
     health = process.health
-    return speaks(process) or (
-        health is not None and (health.ready is not None or health.startup is not None)
+    return (
+        speaks(process)
+        or tells_listening(process)
+        or waits_for_message(process)
+        or (health is not None and (health.ready is not None or health.startup is not None))
     )
 
 
@@ -65,7 +69,31 @@ def is_notified(process: Process) -> bool:
     """Whether its unit is of Type=notify."""
     if is_task(process):
         return False
-    return speaks(process) or bool(monitored_checks(process)) or pings(process)
+    return (
+        speaks(process)
+        or bool(monitored_checks(process))
+        or pings(process)
+        or process.channel is not None
+        or tells_listening(process)
+    )
+
+
+def needs_run(process: Process) -> bool:
+    """Whether `pm-native-run` starts the program."""
+    return bool(monitored_checks(process)) or process.channel is not None or tells_listening(process)
+
+
+def waits_for_message(process: Process) -> bool:
+    """Whether the program says over its channel that it is ready."""
+    return process.channel is not None and process.channel.ready
+
+
+def tells_listening(process: Process) -> bool:
+    """Whether what takes the shared listener in Node tells systemd of it, as nobody else says when it is ready."""
+    health = process.health
+    others = speaks(process) or waits_for_message(process)
+    others = others or (health is not None and (health.ready is not None or health.startup is not None))
+    return process.listen.share and is_node(process) and not others
 
 
 def pings(process: Process) -> bool:
@@ -132,7 +160,7 @@ def reads_journal(process: Process) -> bool:
 
 def monitor_count(process: Process, options: CompileOptions) -> int:
     """How many monitors run beside the instances of a process."""
-    if not monitored_checks(process):
+    if not (monitored_checks(process) or process.channel is not None):
         return 0
     return len(instance_numbers(process, options)) if process.is_pool else 1
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pm_native.compile.channel import channel_words
 from pm_native.compile.check import report_missing
 from pm_native.compile.command import search_path
-from pm_native.compile.health import monitored_checks, pings, seconds, speaks, start_timeout_usec
-from pm_native.compile.listen import listen_address
+from pm_native.compile.health import (
+    monitored_checks,
+    needs_run,
+    pings,
+    seconds,
+    speaks,
+    start_timeout_usec,
+    tells_listening,
+)
+from pm_native.compile.listen import is_node, listen_address
 from pm_native.compile.names import plain_path
 from pm_native.compile.secrets import secret_variables
 from pm_native.model.health import (
@@ -45,46 +54,20 @@ def run_words(process: Process, options: CompileOptions, problems: Diagnostics) 
     """What stands before the command: `pm-native-run` with all that it and its monitor do; nothing without either."""
     checks = monitored_checks(process)
     secrets = secret_variables(process)
-    if not checks and not secrets:
+    _check_preload(process, options, problems)
+    if not (secrets or needs_run(process)):
         return ()
     _check_runner(process, options, problems)
     words: list[Text] = [options.python, "-I", "-S", f"{options.runtime}/run.py"]
     words += (f"--secret={name}" for name in secrets)
     if checks:
-        words += _monitor_words(process, checks, options, problems)
-    elif _keeps_sigpipe(process):
-        words.append("--default-sigpipe")
-    return (*words, "--")
-
-
-def _check_runner(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
-    if options.allow_missing:
-        return
-    key = "health" if monitored_checks(process) else "secrets"
-    for path in (options.python, f"{options.runtime}/run.py"):
-        if problem := options.host.why_not_readable(path, process.user):
-            hint = "install pm-native for the whole host"
-            message = f"pm-native-run cannot be started: {path}: {problem}"
-            problems.error(process.origin(key), message, code="no-runtime", hint=hint)
-
-
-def _monitor_words(
-    process: Process,
-    checks: tuple[tuple[Phase, Check], ...],
-    options: CompileOptions,
-    problems: Diagnostics,
-) -> list[Text]:
-    words: list[Text] = [("--unit=", UNIT_NAME)]
-    if options.scope is Scope.USER:
-        words.append("--user")
-    if _needs_port(checks):
-        words.append(_port_word(process))
-    if any(phase is not Phase.ALIVE for phase, _ in checks):
-        words.append(f"--start-timeout={seconds(start_timeout_usec(process))}")
+        words += _unit_words(process, checks, options)
+    if tells_listening(process):
+        words.append("--listening")
+    if process.channel is not None:
+        words += channel_words(process.channel)
     if speaks(process) or pings(process):
         words.append("--notify")
-    if process.health is not None and process.health.strict:
-        words.append("--strict")
     if _keeps_sigpipe(process):
         words.append("--default-sigpipe")
     for phase, check in checks:
@@ -92,7 +75,44 @@ def _monitor_words(
         for probe in check.probes:
             words += _probe_words(probe, process, options, problems)
         words += _check_words(phase, check, process, options, problems)
-    return words
+    return (*words, "--")
+
+
+def _check_runner(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+    key = next((key for key in ("health", "channel", "secrets") if key in process.origins), "listen.share")
+    for path in (options.python, f"{options.runtime}/run.py"):
+        _check_readable(path, key, process, options, problems)
+
+
+def _check_preload(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+    if process.listen.share and is_node(process):
+        _check_readable(f"{options.runtime}/node.cjs", "listen.share", process, options, problems)
+
+
+def _check_readable(
+    path: str, key: str, process: Process, options: CompileOptions, problems: Diagnostics
+) -> None:
+    if options.allow_missing:
+        return
+    if problem := options.host.why_not_readable(path, process.user):
+        hint = "install pm-native for the whole host"
+        message = f"the program cannot be started: {path}: {problem}"
+        problems.error(process.origin(key), message, code="no-runtime", hint=hint)
+
+
+def _unit_words(
+    process: Process, checks: tuple[tuple[Phase, Check], ...], options: CompileOptions
+) -> Iterator[Text]:
+    """What all checks of a program have in common."""
+    yield ("--unit=", UNIT_NAME)
+    if options.scope is Scope.USER:
+        yield "--user"
+    if _needs_port(checks):
+        yield _port_word(process)
+    if any(phase is not Phase.ALIVE for phase, _ in checks):
+        yield f"--start-timeout={seconds(start_timeout_usec(process))}"
+    if process.health is not None and process.health.strict:
+        yield "--strict"
 
 
 def _needs_port(checks: tuple[tuple[Phase, Check], ...]) -> bool:

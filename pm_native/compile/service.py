@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from signal import Signals
 
+from pm_native.compile.channel import channel_settings
 from pm_native.compile.environment import environment_settings
 from pm_native.compile.health import (
     health_settings,
@@ -110,6 +111,7 @@ def service_settings(
     yield from environment_settings(project, process, extra_path, options)
     yield from log_settings(project, process)
     yield from health_settings(process, options)
+    yield from channel_settings(process, options)
     yield Setting(
         d.SLICE, (str(process_slice(project, process)),), why="limits and accounting of all instances"
     )
@@ -129,7 +131,10 @@ def type_settings(process: Process) -> Iterator[Setting]:
                 d.REMAIN_AFTER_EXIT, ("yes",), origin=kind, why="what depends on it sees that it ran"
             )
     elif is_notified(process):
-        place = process.origin("notify" if process.notify else "health")
+        key = next(
+            (key for key in ("notify", "channel", "health") if key in process.origins), "listen.share"
+        )
+        place = process.origin(key)
         why = "a child may speak for it" if speaks(process) else "the monitor speaks for it"
         yield Setting(d.TYPE, ("notify",), origin=place)
         yield Setting(d.NOTIFY_ACCESS, ("all",), origin=place, why=why)

@@ -17,6 +17,7 @@ from pm_native.model.names import is_name, is_variable
 from pm_native.model.project import (
     JOURNAL,
     NULL,
+    Channel,
     Condition,
     Counter,
     Dependency,
@@ -241,6 +242,7 @@ def decode_process(name: str, node: Node, common: _Common, problems: Diagnostics
         "logs": _logs(_table(values, "logs"), common.directory),
         "restart_on": tuple(str(directory / str(path)) for path in _list(values, "restart_on")),
         "listen": _listen(_table(values, "listen"), decoder, directory),
+        "channel": _channel(values.get("channel")),
         "umask": _mode(values.get("umask"), "umask", decoder),
         "environment": common.environment(values.get("environment")),
         "file_environment": {**common.file_environment, **common.read(own_files)},
@@ -403,6 +405,13 @@ def _listen(values: Values, decoder: TableDecoder, directory: PurePosixPath) -> 
         fields["path"] = str(directory / str(values["path"]))
         fields.setdefault("share", True)
     return Listen(**fields)  # type: ignore[arg-type]  # as in decode_process
+
+
+def _channel(values: object) -> Channel | None:
+    if not isinstance(values, dict):
+        return None
+    renamed = {"ready_timeout": "ready_timeout_usec"}
+    return Channel(**{renamed.get(str(key), str(key)): value for key, value in values.items()})
 
 
 def _mode(text: object, path: str, decoder: TableDecoder) -> int | None:

@@ -180,6 +180,35 @@ LISTEN = Table(
     shorthand="port",
 )
 
+CHANNEL = Table(
+    (
+        Key(
+            name="ready",
+            type=Flag(),
+            help='The program says by the message "ready" that it is ready: `process.send("ready")` in Node.',
+            default="false",
+            directives=("Type=", "NotifyAccess="),
+            example="true",
+        ),
+        Key(
+            name="ready_timeout",
+            type=LIMITED,
+            help="After so long it is taken as ready without the message.",
+            default="never: `start_timeout` ends the start",
+            directives=("ExecStart=",),
+            example='"3s"',
+        ),
+        Key(
+            name="shutdown",
+            type=Flag(),
+            help='It is asked to end by the message "shutdown", and gets the stop signal `stop.timeout` later.',
+            default="false",
+            directives=("ExecStop=",),
+            example="true",
+        ),
+    )
+)
+
 RESTART = Table(
     (
         Key(
@@ -413,6 +442,14 @@ PROCESS = Table(
             type=LISTEN,
             help="What it listens on.",
             example="{ port = 3000, share = true }",
+        ),
+        Key(
+            name="channel",
+            type=CHANNEL,
+            help="Messages to and from the program, as Node has them with its child processes: a JSON value a line, on the"
+            " descriptor in NODE_CHANNEL_FD. Others take part by the Unix socket /run/pm-native/UNIT/channel.",
+            directives=("ExecStart=", "RuntimeDirectory="),
+            example="{ ready = true, shutdown = true }",
         ),
         Key(
             name="depends_on",

@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pm_native.model.project import Limits, Logs, Project
+    from pm_native.model.project import Channel, Limits, Logs, Project
     from pm_native.syntax.toml_write import Value
 
     Values = dict[str, Value]
@@ -95,6 +95,7 @@ class ConfigWriter:
             **self._simple(process),
             **_pool(process),
             "listen": _listen(process.listen, process.directory),
+            "channel": _channel(process.channel),
             "depends_on": _depends_on(process),
             "schedule": list(process.schedule) if len(process.schedule) > 1 else "".join(process.schedule),
             "restart": _restart(process),
@@ -189,6 +190,17 @@ def _pool(process: Process) -> Values:
         found["first_instance"] = process.first_instance
     if process.counters:
         found["counters"] = {counter.variable: counter.base for counter in process.counters}
+    return found
+
+
+def _channel(channel: Channel | None) -> Values:
+    if channel is None:
+        return {}
+    found: Values = {"ready": channel.ready}
+    if channel.ready_timeout_usec is not None:
+        found["ready_timeout"] = format_duration(channel.ready_timeout_usec)
+    if channel.shutdown:
+        found["shutdown"] = True
     return found
 
 

@@ -136,6 +136,19 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A message channel to the program, as Node's child processes have one (NODE_CHANNEL_FD).
+
+    With `ready` the program says by the message "ready" that it is so, and is taken as ready `ready_timeout_usec` after
+    its start without it (None: never). With `shutdown` it is asked to end by the message "shutdown".
+    """
+
+    ready: bool = False
+    ready_timeout_usec: int | None = None
+    shutdown: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
     """`name` of this project must reach `condition` first."""
 
@@ -189,6 +202,7 @@ class Process:
     first_instance: int = 1
     counters: tuple[Counter, ...] = ()
     listen: Listen = field(default_factory=Listen)
+    channel: Channel | None = None
     depends_on: tuple[Dependency, ...] = ()
     restart: Restart = field(default_factory=Restart)
     stop: Stop = field(default_factory=Stop)

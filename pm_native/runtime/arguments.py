@@ -102,11 +102,15 @@ class Arguments:
     """What is said of one unit."""
 
     __slots__ = (
+        "channel",
         "command",
         "ignored",
+        "is_listening_ready",
+        "is_message_ready",
         "keeps_notify",
         "phases",
         "port",
+        "ready_after",
         "secrets",
         "start_timeout",
         "strict",
@@ -122,9 +126,18 @@ class Arguments:
         self.start_timeout = 90.0
         self.strict = False
         self.keeps_notify = False
+        self.channel = ""
+        self.is_listening_ready = False
+        self.is_message_ready = False
+        self.ready_after = 0.0
         self.ignored: set[int] = {_signal.SIGPIPE}
         self.phases: dict[str, Check] = {}
         self.command: list[str] = []
+
+    @property
+    def has_monitor(self) -> bool:
+        """Whether a process stays beside the program."""
+        return bool(self.phases or self.channel)
 
 
 def parse_arguments(words: list[str]) -> Arguments:
@@ -153,6 +166,8 @@ def parse_units(words: list[str]) -> list[Arguments]:
 
 
 def _check_unit(unit: Arguments) -> None:
+    if (unit.is_message_ready or unit.ready_after) and not unit.channel:
+        raise ArgumentsError("a message that it is ready needs --channel=PATH")
     if unit.phases and not unit.unit:
         raise ArgumentsError("checks need --unit=NAME, the unit that they are for")
     for phase, check in unit.phases.items():
@@ -338,6 +353,10 @@ _OF_UNIT: dict[str, Callable[[Arguments, str], None]] = {
     "start-timeout": _set("start_timeout", seconds),
     "strict": _flag("strict"),
     "notify": _flag("keeps_notify"),
+    "listening": _flag("is_listening_ready"),
+    "channel": _set("channel", str),
+    "ready-message": _flag("is_message_ready"),
+    "ready-after": _set("ready_after", seconds),
     "default-sigpipe": lambda unit, _: unit.ignored.clear(),
 }
 _OF_CHECK: dict[str, Callable[[Check, str], None]] = {

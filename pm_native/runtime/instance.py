@@ -18,22 +18,30 @@ if TYPE_CHECKING:
 class Started:
     """A program that is about to be executed: its process, the pidfd of it, and what was noted before.
 
-    `channel` ends when it runs; a byte before says that it cannot be run.
+    `channel` ends when it runs; a byte before says that it cannot be run. `messages` is the other end of its message
+    channel (-1: it has none).
     """
 
-    __slots__ = ("channel", "log_ends", "pid", "process")
+    __slots__ = ("channel", "log_ends", "messages", "pid", "process")
 
-    def __init__(self, pid: int, process: int, channel: int, log_ends: dict[str, tuple[int, int]]) -> None:
+    def __init__(
+        self, pid: int, process: int, channel: int, log_ends: dict[str, tuple[int, int]], messages: int
+    ) -> None:
         self.pid = pid
         self.process = process
         self.channel = channel
         self.log_ends = log_ends
+        self.messages = messages
 
 
 def monitor_program(arguments: Arguments, environment: dict[bytes, bytes], program: Started) -> None:
     """Monitor the program until it ends."""
     try:
-        stand_apart((program.process, program.channel))
+        stand_apart((program.process, program.channel, program.messages))
+        if program.messages >= 0:
+            # The program may have something to say to the last, and to write to a channel that is closed ends it.
+            for number in (_signal.SIGTERM, _signal.SIGINT):
+                _signal.signal(number, _signal.SIG_IGN)
         address = environment.pop(b"NOTIFY_SOCKET", b"")
         if address:
             _monitor(arguments, environment, program, address)
@@ -66,10 +74,17 @@ def _monitor(
             os.close(program.channel)
             target.start()
 
+    channel = None
+    if program.messages >= 0:
+        from pm_native.runtime.channel import Channel  # noqa: PLC0415 - only where there is one
+
+        channel = Channel(program.messages, arguments.channel, loop, target.said_ready)
     loop.watch(program.process, READ, loop.stop)
     loop.watch(program.channel, READ, has_started)
     loop.run()
     target.stop()
+    if channel is not None:
+        channel.close()
 
 
 def stand_apart(keep: tuple[int, ...]) -> None:

@@ -35,10 +35,7 @@ def main() -> None:
         add_secrets(arguments.secrets, environment)
     except SecretError as error:
         _exit(f"{error}", EXIT_CREDENTIALS)
-    started = leave_monitor(arguments, environment) if arguments.phases else -1
-    if not arguments.keeps_notify:
-        for name in _NOT_FOR_THE_PROGRAM:
-            environment.pop(name, None)
+    started = prepare(arguments, environment)
     for number in (
         _signal.SIGPIPE,
         _signal.SIGXFSZ,
@@ -51,6 +48,20 @@ def main() -> None:
         if started >= 0:
             os.write(started, b"!")
         _exit(f"cannot run {arguments.command[0]}: {error.strerror}", EXIT_EXEC)
+
+
+def prepare(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
+    """Leave what stays beside the program, and finish its environment; what `leave_monitor` returns, or -1."""
+    started = -1
+    if arguments.has_monitor:
+        channel = open_channel(environment) if arguments.channel else -1
+        started = leave_monitor(arguments, environment, channel)
+    if arguments.is_listening_ready:
+        offer_notification(environment)
+    if not arguments.keeps_notify:
+        for name in _NOT_FOR_THE_PROGRAM:
+            environment.pop(name, None)
+    return started
 
 
 def first_environment() -> dict[bytes, bytes]:
@@ -82,8 +93,38 @@ def add_secrets(names: list[str], environment: dict[bytes, bytes]) -> None:
         environment[name.encode()] = text
 
 
-def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
-    """Fork twice; the grandchild monitors this process. Returns what to write to when the program cannot be run."""
+def open_channel(environment: dict[bytes, bytes]) -> int:
+    """A channel as Node gives it to its children: the program's end in the environment, the other one returned."""
+    import _socket  # noqa: PLC0415 - for this alone
+
+    ours, its = _socket.socketpair()
+    os.set_inheritable(its.fileno(), True)
+    environment[b"NODE_CHANNEL_FD"] = str(its.detach()).encode()
+    environment[b"NODE_CHANNEL_SERIALIZATION_MODE"] = b"json"
+    return ours.detach()
+
+
+def offer_notification(environment: dict[bytes, bytes]) -> None:
+    """Give the program a descriptor by which it can tell systemd, since Node has no datagram sockets of its own.
+
+    What takes the shared listener in programs of Node (node.cjs) is told of it, and tells when it listens.
+    """
+    import _socket  # noqa: PLC0415 - for this alone
+
+    address = environment.get(b"NOTIFY_SOCKET", b"")
+    if not address:
+        return
+    channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    channel.connect(b"\0" + address[1:] if address.startswith(b"@") else address)
+    os.set_inheritable(channel.fileno(), True)
+    environment[b"PM_NATIVE_NODE"] += b" notify=%d" % channel.detach()
+
+
+def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes], channel: int) -> int:
+    """Fork twice; the grandchild monitors this process. Returns what to write to when the program cannot be run.
+
+    `channel` is the other end of the program's (-1: it has none).
+    """
     pid = os.getpid()
     program = os.pidfd_open(pid)
     # What is written from here on is this program's.
@@ -99,6 +140,8 @@ def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
         os.waitpid(child, 0)
         os.close(program)
         os.close(has_started)
+        if channel >= 0:
+            os.close(channel)
         return started
     if os.fork():
         os._exit(0)
@@ -106,7 +149,7 @@ def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
     os.setsid()  # what the program sends to its own process group is not for the monitor
     from pm_native.runtime.instance import Started, monitor_program  # noqa: PLC0415 - the program need not wait for it
 
-    monitor_program(arguments, environment, Started(pid, program, has_started, log_ends))
+    monitor_program(arguments, environment, Started(pid, program, has_started, log_ends, channel))
     os._exit(0)
 
 

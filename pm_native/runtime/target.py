@@ -63,6 +63,7 @@ class Target:
         self._about_pid = about_pid
         self._checkers: dict[str, Checker] = {}
         self._is_ready = arguments.keeps_notify
+        self._waits_for_word = arguments.is_message_ready
         self._has_told_ready = arguments.keeps_notify
         self._status = self._told_status = ""
         self._retry: Timer | None = None
@@ -75,7 +76,23 @@ class Target:
         """Begin with the first phase; where the unit is active already, with those after READY=1."""
         if is_active:
             self._is_ready = self._has_told_ready = True
+        elif self._waits_for_word:
+            self._tell("waiting for its message that it is ready")
+            if self.arguments.ready_after:
+                self._loop.later(self.arguments.ready_after, self._had_its_time)
         self._go_on()
+
+    def said_ready(self) -> None:
+        """The program has said over its channel that it is ready."""
+        if self._waits_for_word:
+            self._waits_for_word = False
+            self._go_on()
+
+    def _had_its_time(self) -> None:
+        if self._waits_for_word:
+            reason = f"no message that it is ready within {self.arguments.ready_after:g} s: taken as ready"
+            tell.log(reason, tell.WARNING, self._about_pid)
+            self.said_ready()
 
     def stop(self) -> None:
         """End all that is under way."""
@@ -95,6 +112,8 @@ class Target:
         startup = phases.get("startup")
         if not self._is_ready and startup is not None and not self._has_passed("startup"):
             self._begin(startup, self._startup_told)
+            return
+        if self._waits_for_word and not self._is_ready:
             return
         if "ready" in phases and "ready" not in self._checkers:
             self._begin(phases["ready"], self._ready_told)
@@ -285,6 +304,6 @@ def without_amounts(status: str) -> list[str]:
     units = ("ms", "MiB", "KiB")
     return [
         word
-        for word, following in zip(words, [*words[1:], ""], strict=True)
+        for word, following in zip(words, [*words[1:], ""], strict=False)
         if not following.startswith(units)
     ]

@@ -83,6 +83,9 @@ STANDARD_ERROR = _service("StandardError")
 SYSLOG_IDENTIFIER = _service("SyslogIdentifier")
 SLICE = _service("Slice", Escape.NAMES)
 SOCKETS = _service("Sockets", Escape.NAMES)
+RUNTIME_DIRECTORY = _service("RuntimeDirectory")
+RUNTIME_DIRECTORY_MODE = _service("RuntimeDirectoryMode", Escape.RAW)
+EXEC_STOP = _service("ExecStop", Escape.EXEC)
 
 LISTEN_STREAM = _socket("ListenStream")
 BACKLOG = _socket("Backlog", Escape.RAW)
@@ -149,6 +152,7 @@ ADDITIVE = frozenset(
         BINDS_TO,
         SOCKETS,
         LISTEN_STREAM,
+        RUNTIME_DIRECTORY,
         WANTS,
         REQUIRES,
         PART_OF,

@@ -23,6 +23,7 @@ class Specifier(NamedTuple):
 
 INSTANCE = Specifier("i")
 UNIT_NAME = Specifier("n")
+RUNTIME_DIRECTORY = Specifier("t")  # /run, or the user's
 CONFIGURATION_DIRECTORY = Specifier("E")  # /etc, or the user's ~/.config
 
 Text = str | tuple[str | Specifier, ...]

@@ -29,9 +29,9 @@ CASES = [
 ]
 # What a config says of each process: a field that is added to the model is to be written, too.
 WRITTEN = {
-    *("name", "command", "directory", "description", "kind", "instances", "first_instance", "counters", "listen"),
+    *("name", "command", "directory", "description", "kind", "instances", "first_instance", "counters"),
     *("depends_on", "restart", "stop", "limits", "logs", "schedule", "on_change", "max_unavailable", "restart_on"),
-    *("autostart", "protect", "notify"),
+    *("listen", "channel", "autostart", "protect", "notify"),
     *("health", "start_timeout_usec", "user", "group", "umask", "environment", "file_environment", "systemd"),
     *("sandbox", "secrets", "watch", "span", "origins"),
 }  # fmt: skip

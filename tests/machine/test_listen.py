@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.machine.sites import new_site
+from tests.machine.sites import new_site, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,3 +249,53 @@ def test_rolling_reload_loses_no_connection(site: Site) -> None:
     load.stdout.close()
     assert load.wait() == 0
     assert (int(answered) > 300, lost) == (True, "0")
+
+
+PM2_STYLE = """
+const http = require("node:http");
+process.on("message", (message) => {
+  if (message !== "shutdown") return process.send({ type: "answer", data: message });
+  console.log("told to end");
+  server.close(() => process.exit(0));
+});
+const server = http.createServer((request, response) => response.end("hello")).listen(process.env.PORT, () => {
+  setTimeout(() => { console.log("up"); process.send("ready"); }, 200);
+});
+"""
+TALK = """
+import socket, sys
+channel = socket.socket(socket.AF_UNIX)
+channel.connect(sys.argv[1])
+channel.sendall(b'{"topic": "caf\\\\u00e9"}\\n')
+print(channel.makefile().readline(), end="")
+"""
+
+
+def test_program_written_for_pm2_says_when_it_is_ready_and_ends_by_a_message(site: Site) -> None:
+    machine = site.machine
+    site.write("server.cjs", PM2_STYLE)
+    machine.run(["useradd", "--system", site.name])
+    site.config(
+        f'[process.api]\ncommand = "node server.cjs"\nuser = "{site.name}"\n'
+        "listen = 3404\nchannel = { ready = true, shutdown = true }\n"
+        '[process.late]\ncommand = "node -e setInterval(String,1e9)"\n'
+        'channel = { ready = true, ready_timeout = "300ms" }\n'
+    )
+    site.apply()
+    unit = f"{site.name}-api.service"
+    shown = machine.show(unit, "ActiveState", "StatusText", "Type")
+    assert shown == {"Type": "notify", "ActiveState": "active", "StatusText": "started"}
+    said = [line for line in machine.journal(unit) if line == "up" or line.startswith("Started")]
+    assert said[0] == "up"  # before systemd took it as started
+    path = f"/run/pm-native/{unit}/channel"
+    answer = machine.run(["python3", "-c", TALK, path], user=site.name, cwd="/").stdout
+    assert json.loads(answer) == {"type": "answer", "data": {"topic": "café"}}
+    assert machine.run(["python3", "-c", TALK, path], user="nobody", cwd="/", check=False).returncode == 1
+    machine.systemctl("stop", unit)
+    assert machine.journal(unit)[-3:-1] == ["told to end", f"{unit}: Deactivated successfully."]
+    assert machine.show(unit, "Result") == {"Result": "success"}
+    assert processes(machine, "runtime/run.py") != []  # that of the other process
+    machine.systemctl("stop", f"{site.name}-late.service")
+    assert processes(machine, "runtime/run.py") == []
+    late = machine.journal(f"{site.name}-late.service")
+    assert "no message that it is ready within 0.3 s: taken as ready" in late

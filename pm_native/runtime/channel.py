@@ -1,0 +1,151 @@
+"""The other end of a program's message channel, as Node's child processes have it: one JSON value a line, both ways.
+
+The program finds its end in NODE_CHANNEL_FD. What it says is passed on to whoever is connected to the channel's
+socket, and each line that they write is passed to the program. `"ready"` can be its word that it is ready for work.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+from pm_native.runtime.loop import READ, WRITE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pm_native.runtime.loop import Loop
+
+READY = b'"ready"'
+# What may wait for somebody who does not read. A longer line is nobody's message.
+PENDING_MAX = 1 << 20
+CLIENTS_MAX = 32
+_CHUNK = 1 << 16
+_STREAM = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+
+
+class Lines:
+    """A stream socket by lines. `told` gets each line without its end; `ended` is called once, when it is over."""
+
+    def __init__(
+        self,
+        channel: _socket.socket,
+        loop: Loop,
+        told: Callable[[bytes], None],
+        ended: Callable[[Lines], None],
+    ) -> None:
+        self._channel = channel
+        self._loop = loop
+        self._told = told
+        self._ended = ended
+        self._read = b""
+        self._pending = b""
+        self._is_open = True
+        channel.setblocking(False)
+        loop.watch(channel.fileno(), READ, self._ready)
+
+    def send(self, line: bytes) -> None:
+        """Write a line now or later; whoever leaves too much unread has it no more, and the connection ends."""
+        if self._is_open:
+            self._pending += line + b"\n"
+            self._write()
+
+    def close(self) -> None:
+        """End it."""
+        if self._is_open:
+            self._is_open = False
+            self._loop.forget(self._channel.fileno())
+            self._channel.close()
+            self._ended(self)
+
+    def _ready(self) -> None:
+        if self._pending:
+            self._write()
+        if self._is_open:
+            self._take()
+
+    def _write(self) -> None:
+        try:
+            while self._pending:
+                self._pending = self._pending[self._channel.send(self._pending) :]
+        except BlockingIOError:
+            pass  # the rest when there is room
+        except OSError:
+            self.close()
+            return
+        if len(self._pending) > PENDING_MAX:
+            self.close()
+            return
+        self._loop.watch(self._channel.fileno(), READ | WRITE if self._pending else READ, self._ready)
+
+    def _take(self) -> None:
+        try:
+            data = self._channel.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        *lines, self._read = (self._read + data).split(b"\n")
+        if len(self._read) > PENDING_MAX:
+            self.close()
+            return
+        for line in lines:
+            if line and self._is_open:
+                self._told(line)
+
+
+class Channel:
+    """The monitor's end: `descriptor` is the program's other half, `path` where others connect ("": nowhere)."""
+
+    def __init__(self, descriptor: int, path: str, loop: Loop, on_ready: Callable[[], None]) -> None:
+        self._loop = loop
+        self._on_ready = on_ready
+        self._path = path
+        self._clients: list[Lines] = []
+        self._program = Lines(_socket.socket(fileno=descriptor), loop, self._said, lambda _: None)
+        self._listener = listen(path) if path else None
+        if self._listener is not None:
+            loop.watch(self._listener.fileno(), READ, self._accept)
+
+    def close(self) -> None:
+        """End all of it."""
+        for lines in (*self._clients, self._program):
+            lines.close()
+        if self._listener is not None:
+            self._loop.forget(self._listener.fileno())
+            self._listener.close()
+            os.unlink(self._path)  # noqa: PTH108 - pathlib is heavy
+
+    def _said(self, line: bytes) -> None:
+        if line == READY:
+            self._on_ready()
+        for client in [*self._clients]:
+            client.send(line)
+
+    def _accept(self) -> None:
+        if self._listener is None:
+            return
+        descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - of `_socket`
+        client = _socket.socket(fileno=descriptor)
+        if len(self._clients) >= CLIENTS_MAX:
+            client.close()
+            return
+        self._clients.append(Lines(client, self._loop, self._program.send, self._clients.remove))
+
+
+def listen(path: str) -> _socket.socket:
+    """A Unix socket at `path`, in place of what a monitor that was killed left there; for the unit's user alone."""
+    if os.path.exists(path):  # noqa: PTH110 - pathlib is heavy
+        os.unlink(path)  # noqa: PTH108 - as above
+    listener = _socket.socket(_socket.AF_UNIX, _STREAM)
+    old = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(old)
+    listener.listen(CLIENTS_MAX)
+    return listener
