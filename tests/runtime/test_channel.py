@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNTIME = Path(__file__).parents[2] / "pm_native/runtime"
+SEND = str(RUNTIME / "send.py")
 
 
 class Ends:
@@ -217,7 +218,7 @@ def test_end_by_a_message(tmp_path: Path) -> None:
                 sys.executable,
                 "-I",
                 "-S",
-                RUNTIME / "send.py",
+                SEND,
                 f"--channel={tmp_path}/channel",
                 "--wait=9s",
             ]
@@ -235,7 +236,7 @@ def test_end_by_a_message(tmp_path: Path) -> None:
     ("pid", "code", "words"),
     [
         ("", 0, ""),
-        (str(os.getpid()), 1, "pm-native-send: gone/channel: No such file or directory\n"),
+        ("own", 1, "pm-native-send: gone/channel: No such file or directory\n"),
     ],
 )
 def test_nobody_to_ask(pid: str, code: int, words: str) -> None:
@@ -244,12 +245,12 @@ def test_nobody_to_ask(pid: str, code: int, words: str) -> None:
             sys.executable,
             "-I",
             "-S",
-            RUNTIME / "send.py",
+            SEND,
             "--channel=gone/channel",
             "--wait=9s",
             '"shutdown"',
         ],
-        env={"MAINPID": pid},
+        env={"MAINPID": pid.replace("own", str(os.getpid()))},
         capture_output=True,
         text=True,
         check=False,
@@ -266,7 +267,7 @@ def test_program_that_goes_on(tmp_path: Path) -> None:
                 sys.executable,
                 "-I",
                 "-S",
-                RUNTIME / "send.py",
+                SEND,
                 f"--channel={tmp_path}/channel",
                 "--wait=0.01s",
                 "1",
