@@ -1,0 +1,127 @@
+"""Topics and the patterns that subscribe to them.
+
+A topic is words joined by dots: `cache.user.7`. In a pattern, the word `*` stands for any one word, and a last word `**`
+for one or more: `cache.*.7`, `cache.**`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Generic, TypeVar
+
+    T = TypeVar("T")
+else:  # typing is half of what a small program loads: at run time `Generic[T]` is object
+    T = None
+    Generic = {T: object}
+
+TOPIC_MAX = 255
+ANY, REST = "*", "**"
+
+
+def is_topic(text: str) -> bool:
+    """Whether something can be published under this name."""
+    return is_pattern(text) and "*" not in text
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it can be subscribed to."""
+    if not 0 < len(text) <= TOPIC_MAX or not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    words = text.split(".")
+    return all(words) and all("*" not in word or word == ANY for word in words[:-1]) and _is_last(words[-1])
+
+
+def _is_last(word: str) -> bool:
+    return "*" not in word or word in {ANY, REST}
+
+
+def covers(pattern: str, other: str) -> bool:
+    """Whether `pattern` matches all that `other`, a topic or a pattern itself, matches."""
+    ours, theirs = pattern.split("."), other.split(".")
+    for index, word in enumerate(ours):
+        if index >= len(theirs):
+            return False
+        if word == REST:
+            return True
+        if theirs[index] == REST or (word not in (ANY, theirs[index])):
+            return False
+    return len(ours) == len(theirs)
+
+
+class _Node(Generic[T]):
+    """The patterns that go on after the same words."""
+
+    __slots__ = ("children", "here", "rest")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node[T]] = {}
+        self.here: dict[T, None] = {}
+        self.rest: dict[T, None] = {}
+
+    def is_empty(self) -> bool:
+        return not (self.children or self.here or self.rest)
+
+
+class Topics(Generic[T]):
+    """Who subscribes to what. `version` changes with each change, so that what was matched can be kept until then."""
+
+    __slots__ = ("_exact", "_patterns", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._exact: dict[str, dict[T, None]] = {}
+        self._patterns: _Node[T] = _Node()
+
+    def add(self, pattern: str, subscriber: T) -> None:
+        """Have `match` give the subscriber for each topic that the pattern matches."""
+        self.version += 1
+        if "*" not in pattern:
+            self._exact.setdefault(pattern, {})[subscriber] = None
+            return
+        node, words, has_rest = self._way(pattern)
+        for word in words:
+            node = node.children.setdefault(word, _Node())
+        (node.rest if has_rest else node.here)[subscriber] = None
+
+    def remove(self, pattern: str, subscriber: T) -> None:
+        """Undo an `add`; KeyError where there was none."""
+        self.version += 1
+        if "*" not in pattern:
+            del self._exact[pattern][subscriber]
+            if not self._exact[pattern]:
+                del self._exact[pattern]
+            return
+        node, words, has_rest = self._way(pattern)
+        way = [node]
+        for word in words:
+            node = node.children[word]
+            way.append(node)
+        del (node.rest if has_rest else node.here)[subscriber]
+        while words and way[-1].is_empty():
+            way.pop()
+            del way[-1].children[words.pop()]
+
+    def match(self, topic: str) -> list[T]:
+        """The subscribers of a topic, in no particular order, each once."""
+        found = dict(self._exact.get(topic, ()))
+        if not self._patterns.is_empty():
+            for subscribers in _matches(self._patterns, topic.split("."), 0):
+                found |= subscribers
+        return list(found)
+
+    def _way(self, pattern: str) -> tuple[_Node[T], list[str], bool]:
+        words = pattern.split(".")
+        has_rest = words[-1] == REST
+        return self._patterns, words[:-1] if has_rest else words, has_rest
+
+
+def _matches(node: _Node[T], words: list[str], index: int) -> Iterator[dict[T, None]]:
+    if index == len(words):
+        yield node.here
+        return
+    yield node.rest
+    for word in (words[index], ANY):
+        if (child := node.children.get(word)) is not None:
+            yield from _matches(child, words, index + 1)
