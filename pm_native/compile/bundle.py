@@ -199,8 +199,10 @@ def _check_names(bundle: Bundle) -> None:
     for name in (*own, *bundle.wanted_by.values()):
         if name != str(name) or "/" in name or "\0" in name or name in {"", ".", "..", MANIFEST_NAME}:
             raise StateError(f"the manifest names a file outside of its directory: {name!r}")
-    begins = tuple(
-        f"{prefix}{mark}" for prefix in (bundle.project, escape_slice_part(bundle.project)) for mark in "-."
+    prefixes = (bundle.project, escape_slice_part(bundle.project))
+    begins = (
+        *(f"{prefix}{mark}" for prefix in prefixes for mark in "-."),
+        f"pm-native-ipc@{bundle.project}.",
     )
     for name in own:
         if not name.startswith(begins):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pm_native.compile import service
+from pm_native.compile import ipc, service
 from pm_native.compile.bundle import (
     Bundle,
     BundleUnit,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     )
     from pm_native.compile.options import CompileOptions
     from pm_native.errors import Diagnostics, Span
-    from pm_native.model.project import Process, Project
+    from pm_native.model.project import Ipc, Process, Project
     from pm_native.unit.file import Text
     from pm_native.unit.name import UnitName
 
@@ -104,8 +104,11 @@ class Compiler:
     def compile(self) -> Iterator[CompiledProcess]:
         """The project's own units, then those of each process in the order of the source."""
         check_project(self.project, self.options, self.problems)
+        ipc.check_ipc(self.project, self.options, self.problems)
         if self._nameable and len(self._nameable) == len(self.project.processes):
             yield self.compile_top()
+            if self.project.ipc is not None:
+                yield self.compile_ipc(self.project.ipc)
         for process in self._nameable:
             yield self.compile_process(process)
 
@@ -137,6 +140,30 @@ class Compiler:
         return CompiledProcess(
             None, units, (slice_unit, BundleUnit(str(target), str(target), after=members))
         )
+
+    def compile_ipc(self, wanted: Ipc) -> CompiledProcess:
+        """The broker of the project's messages: its units where no package has them, and its rules."""
+        project, options = self.project, self.options
+        socket, broker = ipc.socket_name(project), ipc.broker_name(project)
+        packaged = ipc.is_packaged(options)
+        units = tuple(
+            self.unit(name, ipc.broker_sections(project, name, options), wanted.span)
+            for name in (() if packaged else (socket, broker))
+        )
+        rules = ipc.rules_file_name(project)
+        runs = (
+            BundleUnit(str(socket), str(socket.template if packaged else socket), where=wanted.span.where),
+            BundleUnit(
+                str(broker),
+                str(broker.template if packaged else broker),
+                where=wanted.span.where,
+                start=False,  # the socket starts it
+                after=(str(socket),),
+                files=(rules,),
+            ),
+        )
+        text = environment_file_text(ipc.rules(project, options))
+        return CompiledProcess(None, units, runs, bundle_file(FileKind.ENVIRONMENT, rules, text))
 
     def _about(self, text: str) -> list[Setting]:
         return [Setting(d.DESCRIPTION, (text,), why="made from the names")]

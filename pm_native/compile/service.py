@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from signal import Signals
 
+from pm_native.compile import ipc
 from pm_native.compile.channel import channel_settings
 from pm_native.compile.environment import environment_settings
 from pm_native.compile.health import (
@@ -58,6 +59,7 @@ def unit_settings(project: Project, process: Process, units: Mapping[str, str]) 
     owner = main_unit(project, process) if process.is_pool else project_target(project)
     yield Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}")
     yield from dependency_settings(process, units)
+    yield from ipc.unit_settings(project)
 
 
 def dependency_settings(process: Process, units: Mapping[str, str]) -> Iterator[Setting]:
@@ -109,6 +111,7 @@ def service_settings(
         yield Setting(d.SOCKETS, (socket,), origin=process.origin("listen.share"), why=why)
     yield from identity_settings(process)
     yield from environment_settings(project, process, extra_path, options)
+    yield from ipc.environment_settings(project)
     yield from log_settings(project, process)
     yield from health_settings(process, options)
     yield from channel_settings(process, options)

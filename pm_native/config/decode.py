@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from pm_native.config.confinement import sandbox, secrets
 from pm_native.config.health import HealthDecoder
-from pm_native.config.keys import CONFIG, PROCESS, Maximum
+from pm_native.config.keys import CONFIG, IPC_RULE, PROCESS, Maximum
 from pm_native.config.package import PackageDecoder
 from pm_native.config.table import ListOfTables, MapOf, Table
 from pm_native.config.types import name_problem, wrong_type
@@ -21,6 +21,8 @@ from pm_native.model.project import (
     Condition,
     Counter,
     Dependency,
+    Ipc,
+    IpcRule,
     Limits,
     Listen,
     Logs,
@@ -162,6 +164,7 @@ def decode_project(
         source_path=source_path,
         directory=directory,
         monitor=Monitor(shared.get("monitor", Monitor.INSTANCE)),
+        ipc=_ipc(shared, decoder),
         processes=tuple(decode_process(name, node, common, problems) for name, node in entries.items()),
         package=PackageDecoder(decoder, base).decode(
             packaged if isinstance(packaged, dict) else {}, package_node
@@ -177,6 +180,18 @@ def _project_name(shared: Values, folder: str, root: Node, problems: Diagnostics
         message = f"the folder's name cannot be the project's: {folder!r}"
         problems.error(root.span.source.whole(), message, code="bad-name", hint=hint)
     return name
+
+
+def _ipc(shared: Values, decoder: TableDecoder) -> Ipc | None:
+    values = _table(shared, "ipc")
+    if "ipc" not in shared or not values.get("enabled", True):
+        return None
+    access = values.get("access")
+    rules: list[IpcRule] = []
+    for who, node in decoder.entries(access, "a table of rules").items() if isinstance(access, Node) else ():
+        rights = decoder.decode(node, IPC_RULE, f"project.ipc.access.{who}")
+        rules.append(IpcRule(who=who, span=node.key, **rights))  # type: ignore[arg-type]  # as in decode_process
+    return Ipc(rules=tuple(rules), span=decoder.origins["project.ipc"])
 
 
 def _files(values: Values, span: Span | None, directory: PurePosixPath) -> list[tuple[str, Span]]:

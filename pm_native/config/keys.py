@@ -77,6 +77,53 @@ IDENTITY_KEYS = (
     ),
 )
 
+_TOPICS = ListOf(Text("a topic, or a pattern of topics"), "a list of topics")
+IPC_RULE = Table(
+    (
+        Key(
+            name="call",
+            type=ListOf(Text("the name of a process"), "a list of processes"),
+            help='The processes that it may call and send to; "*" for all.',
+            default="all of them",
+            example='["worker"]',
+        ),
+        Key(
+            name="publish",
+            type=_TOPICS,
+            help="The topics that it may publish on.",
+            default="all of them",
+            example='["cache.*"]',
+        ),
+        Key(
+            name="subscribe",
+            type=_TOPICS,
+            help="The topics that it may subscribe to.",
+            default="all of them",
+            example='["progress.**"]',
+        ),
+    )
+)
+
+IPC = Table(
+    (
+        Key(
+            name="enabled",
+            type=Flag(),
+            help="Whether there is a broker. `ipc = true` is the same.",
+            default="true, where there is a table",
+            example="true",
+        ),
+        Key(
+            name="access",
+            type=MapOf(IPC_RULE, 'a process, "*" for every other one, or "user:NAME"'),
+            help="Who may do what. A user's rule also lets that user's programs connect that are not of the project.",
+            default="every process of the project may do everything",
+            example='{ web = { call = ["worker"], publish = [] } }',
+        ),
+    ),
+    shorthand="enabled",
+)
+
 PROJECT = Table(
     (
         Key(
@@ -106,6 +153,14 @@ PROJECT = Table(
             directives=("NAME-monitor.service",),
             example='"host"',
             planned=True,
+        ),
+        Key(
+            name="ipc",
+            type=IPC,
+            help="Messages between the processes, over a Unix socket whose path they find in PM_NATIVE_IPC.",
+            default="false",
+            directives=("pm-native-ipc@NAME.socket", "pm-native-ipc@NAME.service"),
+            example="true",
         ),
     )
 )

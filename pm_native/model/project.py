@@ -244,13 +244,39 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IpcRule:
+    """What `who` may do with messages: the name of a process, `*` for every other one, or `user:NAME`.
+
+    `call` has names of processes, the others patterns of topics; None: everything.
+    """
+
+    who: str
+    call: tuple[str, ...] | None = None
+    publish: tuple[str, ...] | None = None
+    subscribe: tuple[str, ...] | None = None
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ipc:
+    """Messages between the processes, and who may send which."""
+
+    rules: tuple[IpcRule, ...] = ()
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """All of one config. `source_path` is the absolute path of the config file, `monitor` who makes health checks."""
+    """All of one config. `source_path` is the absolute path of the config file, `monitor` who makes health checks.
+
+    `ipc` None: no messages between the processes.
+    """
 
     name: str
     source_path: str
     directory: PurePosixPath
     monitor: Monitor = Monitor.INSTANCE
+    ipc: Ipc | None = None
     processes: tuple[Process, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     package: Package = field(default_factory=Package)
