@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+import run_manual
 
 from pm_native.cli.commands import COMMANDS, HELP, module_of
 from pm_native.config.reference import entries, key_facts
@@ -20,7 +21,7 @@ from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pm_native.config.reference import Entry
 
@@ -188,6 +189,36 @@ def command_page(name: str) -> Page:
     return page(f"pm-native-{name}", 1, lines())
 
 
+def run_page() -> Page:
+    """pm-native-run(1)."""
+
+    def options(table: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+        yield from items(
+            (f"--{name}={value}" if value else f"--{name}", text) for name, (value, text) in table.items()
+        )
+
+    def lines() -> Iterator[str]:
+        yield from head("pm-native-run", 1, run_manual.SUMMARY)
+        yield from (
+            ".SH SYNOPSIS",
+            r"\fBpm\-native\-run\fR [\fIOPTIONS\fR] \fB\-\-\fR \fICOMMAND\fR [\fIARGUMENT\fR]...",
+        )
+        yield from (
+            ".SH DESCRIPTION",
+            prose(run_manual.DESCRIPTION[0]),
+            ".PP",
+            prose(run_manual.DESCRIPTION[1]),
+        )
+        yield from (".SH THE UNIT", *options(run_manual.UNIT))
+        yield from (".SH PHASES", *items((f"--{name}", text) for name, text in run_manual.PHASES.items()))
+        yield from (".SH CHECKS", *options(run_manual.CHECK))
+        yield from (".SH KINDS OF PROBES", *options(run_manual.PROBES))
+        yield from (".SH PROBES", *options(run_manual.PROBE))
+        yield from see_also(["pm-native(1)", f"{CONFIG_PAGE}(5)", "systemd.service(5)", "sd_notify(3)"])
+
+    return page("pm-native-run", 1, lines())
+
+
 def _subcommands(command: click.Command) -> Iterator[click.Command]:
     if isinstance(command, click.Group):
         yield from (command.commands[name] for name in sorted(command.commands))
@@ -276,6 +307,7 @@ def pages() -> Iterator[Page]:
     """Every page there is."""
     yield main_page()
     yield from (command_page(name) for name in COMMANDS)
+    yield run_page()
     yield config_page()
 
 

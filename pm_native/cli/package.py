@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pm_native.package.build import Build
 
 # Where the packages of pm-native have the programs that units are started with, whatever the distribution.
-RUNTIME = "/usr/lib/pm-native/runtime"
+RUNTIME = "/usr/lib/pm-native/pm_native/runtime"
 
 
 @click.command(

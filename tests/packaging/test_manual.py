@@ -13,6 +13,7 @@ import pytest
 from pm_native.cli.commands import COMMANDS
 from pm_native.config.keys import PROCESS
 from pm_native.errors import ExitCode
+from pm_native.runtime import arguments
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 
@@ -48,7 +49,7 @@ def overstruck(text: str, index: int) -> bool:
 def test_there_is_a_page_for_each_command_and_for_the_config(pages: Path) -> None:
     names = sorted(str(path.relative_to(pages)) for path in pages.rglob("*.[15]"))
     commands = [f"man1/pm-native-{name}.1" for name in COMMANDS]
-    assert names == sorted(["man1/pm-native.1", *commands, "man5/pm-native.toml.5"])
+    assert names == sorted(["man1/pm-native.1", "man1/pm-native-run.1", *commands, "man5/pm-native.toml.5"])
 
 
 @pytest.mark.skipif(shutil.which("mandoc") is None, reason="there is no mandoc to ask")
@@ -85,6 +86,17 @@ def test_pages_say_what_the_tables_say(pages: Path) -> None:
     apply = shown(pages / "man1/pm-native-apply.1")
     assert "       --atomic\n              Go back to the generation before when a unit fails.\n" in apply
     assert "\n       sudo pm-native apply --atomic      back by itself when a unit fails\n" in apply
+
+
+def test_page_of_the_runner_has_the_options_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PACKAGING)
+    import run_manual
+
+    assert set(run_manual.UNIT) == {"unit", *arguments._OF_UNIT}
+    assert tuple(run_manual.PHASES) == arguments.PHASES
+    assert set(run_manual.CHECK) == set(arguments._OF_CHECK)
+    assert tuple(run_manual.PROBES) == arguments.PROBES
+    assert set(run_manual.PROBE) == {"arg", *arguments._OF_PROBE}
 
 
 def test_documentation_and_manual_explain_the_same_exit_codes() -> None:
