@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.compile.bundle import Bundle
+    from pm_native.model.project import Project
     from pm_native.state.output import Written
     from pm_native.unit.name import Scope
 
@@ -60,14 +61,30 @@ def generate(
     project = load_source(source, Messages(), problems)
     bundle = compile_project(project, compile_options(source, scope, root), problems)
     written = write_set(bundle, output)
+    locked = _write_lock(project)
     result = Result(
         command="generate",
-        text=_text(bundle, written, output),
+        text="\n".join([*locked, _text(bundle, written, output)]),
         data=_data(bundle, written, output),
         diagnostics=tuple(problems),
         hints=(f"next: pm-native apply{_options(scope, root, output)}",),
     )
     return finish(result)
+
+
+def _write_lock(project: Project) -> list[str]:
+    """Keep what was decided once beside the config, and say so where that is new."""
+    if project.lock is None:
+        return []
+    path = Path(project.lock.path)
+    try:
+        if path.is_file() and path.read_text(encoding="utf-8") == project.lock.text:
+            return []
+        path.write_text(project.lock.text, encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return [f"cannot write {path}: {reason}; the ports move when an entry comes before others"]
+    return [f"wrote {path.name}: the ports stay as they are; keep it with the config"]
 
 
 def _options(scope: Scope, root: Path | None, output: Path) -> str:

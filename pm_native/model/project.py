@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pm_native.errors import Span
     from pm_native.model.confinement import Secret
     from pm_native.model.health import Health
-    from pm_native.model.record import SourceFile
     from pm_native.model.watch import Watch
+    from pm_native.model.record import LockFile, SourceFile
 
 SECOND = 1_000_000
 JOURNAL = "journal"
@@ -280,4 +280,5 @@ class Project:
     processes: tuple[Process, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     package: Package = field(default_factory=Package)
+    lock: LockFile | None = None
     span: Span = NOWHERE

@@ -21,3 +21,11 @@ class SourceFile:
 
     path: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockFile:
+    """A file beside the config that keeps what was decided once; whoever writes the units writes it, too."""
+
+    path: str
+    text: str

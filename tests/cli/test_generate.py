@@ -259,3 +259,19 @@ def test_colour_follows_the_environment(
     assert ("\x1b[" in ran.out + ran.err) == is_coloured
     shop.write(BROKEN)
     assert ("\x1b[1;31merror:\x1b[0m" in shop.generate().err) == is_coloured
+
+
+def test_ports_of_a_procfile_stay_when_an_entry_is_added(shop: Shop) -> None:
+    (shop.folder / "pm-native.toml").unlink()
+    shop.write("web: sleep $PORT\nworker: sleep 9\n", "Procfile")
+    first = shop.run("generate", "--project", "shop")
+    assert (first.code, first.out.split("\n")[0]) == (
+        0,
+        "wrote Procfile.lock: the ports stay as they are; keep it with the config",
+    )
+    shop.write("admin: sleep 9\nweb: sleep $PORT\nworker: sleep 9\n", "Procfile")
+    second = shop.run("generate", "--project", "shop")
+    assert "PORT is: admin 5200, web 5000, worker 5100" in second.err
+    assert "Environment=PORT=5000\n" in (shop.folder / "build/systemd/shop-web.service").read_text()
+    assert second.out.startswith("wrote Procfile.lock: ")
+    assert not shop.run("generate", "--project", "shop").out.startswith("wrote")

@@ -1,7 +1,7 @@
 """Procfile, with the `.env` beside it and a formation: foreman's, honcho's and overmind's format.
 
-Where these tools differ, honcho's way is taken: the other entries of a formation stay at 1, PORT of `.env` is the
-first port. Every exit leads to a restart, as in the units that foreman and honcho export.
+Where these tools differ, `--dialect` says whose it is; honcho's way is taken where it does not. Every exit leads to a
+restart, as in the units that foreman and honcho export.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pm_native.errors import Span
-from pm_native.importers.base import Field
+from pm_native.importers.files import Files
+from pm_native.importers.procfile.entries import read_entries
+from pm_native.importers.procfile.fields import FIELDS
+from pm_native.importers.procfile.ports import INSTANCES_MAX, Ports, source_of
+from pm_native.importers.procfile.tools import DEFAULT, TOOLS, read_settings
 from pm_native.importers.shell import read_shell_line
 from pm_native.model.names import is_name, nearest_name
 from pm_native.model.project import (
+    SECOND,
     Listen,
     Process,
     ProcessKind,
@@ -27,24 +31,18 @@ from pm_native.model.project import (
     StopMode,
     Variable,
 )
-from pm_native.model.record import SourceFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pm_native.errors import Diagnostics, Source
-    from pm_native.importers.base import ImportOptions
+    from pm_native.importers.base import Field, ImportOptions
     from pm_native.importers.detect import Contents
+    from pm_native.importers.procfile.entries import Entry
+    from pm_native.importers.procfile.tools import Tool
     from pm_native.importers.shell import ShellLine
 
-_ENTRY = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(\S.*)")
-_NEARLY = re.compile(r"\s*[^\s:#]+\s*:(?!//)")
-_TEMPLATE = re.compile(r"<%.*?%>|\{%.*?%\}|\{\{[#/^>!&{]?\s*[A-Za-z_][\w-]*(?:\s*\|[^}]*)?\s*\}\}")
 _FOREMAN_KEY = re.compile(r"\s*(?P<key>formation|concurrency|port)\s*:\s*(?P<value>\S.*)")
-_BASE_PORT, _PORT_STEP, _PORT_MAX = 5000, 100, 65535
 _PORTS_TOLD = 12
-_INSTANCES_MAX = 99  # more would run into the ports of the next entry
 # What systemd and the shell set themselves, or pm-native does.
 _GIVEN = frozenset(
     [
@@ -65,25 +63,6 @@ _GIVEN = frozenset(
     ]
 )
 
-FIELDS = (
-    Field(
-        "NAME: COMMAND",
-        "`PROJECT-NAME.service`",
-        "a plain command runs without a shell, others by `/bin/sh -c`, which replaces itself with the program where it can",
-    ),
-    Field("release: COMMAND", "a task", "not started with the others: run it before you switch"),
-    Field("PORT", "`PORT` in the environment: 5000 for the first entry, 5100 for the second"),
-    Field(".env", "a compiled environment file of mode 0600"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    name: str
-    command: str
-    span: Span
-    command_span: Span
-
 
 @dataclass(slots=True)
 class ProcfileImporter:
@@ -95,7 +74,9 @@ class ProcfileImporter:
 
     def recognises(self, path: Path) -> bool:
         """Whether the file is a Procfile by its name: `Procfile`, `Procfile.dev`, `dev.Procfile`."""
-        return path.name == "Procfile" or path.name.startswith("Procfile.") or path.suffix == ".Procfile"
+        name = path.name
+        is_usual = name == "Procfile" or (name.startswith("Procfile.") and path.suffix != ".lock")
+        return is_usual or path.suffix == ".Procfile"
 
     def claims(self, contents: Contents) -> str:
         """A text without a suffix of another format, all of whose lines are entries."""
@@ -105,7 +86,7 @@ class ProcfileImporter:
         if (
             contents.kind != "text"
             or not lines
-            or not all(_ENTRY.fullmatch(line.rstrip()) for line in lines)
+            or not all(DEFAULT.entry.fullmatch(line.rstrip()) for line in lines)
         ):
             return ""
         return "each line is `name: command`"
@@ -116,11 +97,13 @@ class ProcfileImporter:
 
     def load(self, path: Path, name: str, options: ImportOptions, problems: Diagnostics) -> Project | None:
         """The project in the Procfile at `path`, called `name` in diagnostics; None after adding an error."""
-        reader = _Reader(path.absolute().parent, options, problems)
-        source = reader.source(path, name)
+        tool = TOOLS.get(options.dialect or "", DEFAULT)
+        files = Files(path, name, problems)
+        reader = _Reader(tool, files, options, problems)
+        source = files.read(files.path)
         if source is None:
             return None
-        entries = read_entries(source, problems)
+        entries = read_entries(source, tool, problems)
         if entries is None:
             return None
         if not entries:
@@ -129,101 +112,68 @@ class ProcfileImporter:
                 source.whole(), "there is no process in this file", code="procfile-empty", hint=hint
             )
             return None
-        environment = reader.environment(str(PurePosixPath(name).with_name(".env")))
-        reader.check_foreman(str(PurePosixPath(name).with_name(".foreman")))
+        environment = reader.environment()
+        reader.check_other_tools()
         counts = reader.counts(entries, source)
-        base_port = reader.base_port(environment, source)
-        processes = reader.processes(entries, counts, base_port, environment)
+        ports = Ports(tool, reader.settings, files, problems)
+        ports.find_base(options.base_port, environment, source)
+        environment.pop("PORT", None)
+        first_ports = ports.assign(counts, {entry.name: entry.span for entry in reversed(entries)})
+        processes = reader.processes(entries, counts, first_ports, environment)
         reader.tell_ports(processes, source)
+        lock = ports.lock({entry.name: first_ports[entry.name] for entry in entries})
         return Project(
-            name=options.project_name or nearest_name(reader.directory.name),
-            source_path=str(path.absolute()),
-            directory=PurePosixPath(reader.directory),
+            name=options.project_name or nearest_name(files.directory.name),
+            source_path=str(files.path),
+            directory=PurePosixPath(files.directory),
             processes=processes,
-            sources=tuple(reader.sources),
+            sources=(*files.sources, *([source_of(lock)] if lock is not None else [])),
+            lock=lock,
             span=source.whole(),
         )
-
-
-def read_entries(source: Source, problems: Diagnostics) -> list[_Entry] | None:
-    """The entries in their order; None where the file is a template that nobody has filled in."""
-    entries: list[_Entry] = []
-    for number, line in enumerate(source.text.split("\n"), 1):
-        text = line.rstrip()
-        if not text or text.lstrip().startswith("#"):
-            continue
-        if tag := _TEMPLATE.search(text):
-            span = Span(source, number, tag.start() + 1, tag.end() + 1)
-            hint = "fill it in first, and give the result"
-            message = f"this is a template for a Procfile: {tag[0]}"
-            problems.error(span, message, code="procfile-template", hint=hint)
-            return None
-        match = _ENTRY.fullmatch(text)
-        if match is None:
-            _tell_ignored(Span(source, number, 1, len(text) + 1), text, problems)
-            continue
-        entries.append(
-            _Entry(
-                name=match[1],
-                command=match[2],
-                span=Span(source, number, 1, match.end(1) + 1),
-                command_span=Span(source, number, match.start(2) + 1, match.end(2) + 1),
-            )
-        )
-    return entries
-
-
-def _tell_ignored(span: Span, text: str, problems: Diagnostics) -> None:
-    if re.fullmatch(r"[A-Za-z0-9_-]+:\s*", text):
-        hint = "write the command behind the colon, or put a # before the line"
-        problems.warning(span, "an entry without a command is ignored", code="procfile-line", hint=hint)
-        return
-    hint = "an entry is `name: command`, on one line; a comment begins with #"
-    if _NEARLY.match(text):
-        hint = "the name begins the line, and has letters, digits, - and _ only: name: command"
-    problems.warning(
-        span, "this line is no entry: all Procfile tools ignore it", code="procfile-line", hint=hint
-    )
 
 
 class _Reader:
     """Reads what belongs to one Procfile; `sources` gets each file that was read."""
 
-    def __init__(self, directory: Path, options: ImportOptions, problems: Diagnostics) -> None:
-        self.directory = directory
+    def __init__(self, tool: Tool, files: Files, options: ImportOptions, problems: Diagnostics) -> None:
+        self.tool = tool
+        self.files = files
         self.options = options
         self.problems = problems
-        self.sources: list[SourceFile] = []
+        self.settings = read_settings(tool, files, problems)
+        self.directory = Path(PurePosixPath(files.directory) / self.settings.root)
 
-    def source(self, path: Path, name: str, *, is_environment: bool = False) -> Source | None:
-        """The text of a file; None after adding an error."""
-        from pm_native.syntax import read_source  # noqa: PLC0415 - loaded on first use
+    def environment(self) -> dict[str, Variable]:
+        """The variables of the environment files, by the rules of the dialect."""
+        from pm_native.syntax import Dialect  # noqa: PLC0415 - loaded on first use
 
-        source = read_source(path, name, self.problems, allow_empty=is_environment, is_secret=is_environment)
-        if source is not None:
-            digest = sha256(path.read_bytes()).hexdigest()
-            self.sources.append(SourceFile(path=str(path.absolute()), sha256=digest))
-        return source
+        found: dict[str, Variable] = {}
+        for name in self.settings.environment_files:
+            found |= self.files.environment(self.files.directory / name, Dialect(self.tool.name))
+        return {key: item for key, item in found.items() if not key.startswith("OVERMIND_")}
 
-    def environment(self, name: str) -> dict[str, Variable]:
-        """The variables of the `.env` beside the Procfile, by honcho's rules."""
-        from pm_native.syntax import Dialect, parse_dotenv  # noqa: PLC0415 - loaded on first use
+    def check_other_tools(self) -> None:
+        """A warning where another tool's own settings say something that is not read."""
+        for tool in TOOLS.values():
+            path = self.files.directory / tool.settings
+            if tool is self.tool or not tool.settings or not path.is_file():
+                continue
+            if tool.name == "foreman":
+                self._check_foreman(path)
+            else:
+                source = self.files.read(path, is_environment=True)
+                if source is not None:
+                    hint = "if the Procfile is overmind's: --dialect overmind"
+                    self.problems.warning(
+                        source.whole(),
+                        "overmind's settings are not read",
+                        code="procfile-dialect",
+                        hint=hint,
+                    )
 
-        path = self.directory / ".env"
-        if not path.exists():
-            return {}
-        source = self.source(path, name, is_environment=True)
-        if source is None:
-            return {}
-        parsed = parse_dotenv(source, self.problems, dialect=Dialect.HONCHO)
-        return {key: Variable(value=str(node.value), span=node.span) for key, node in parsed.items()}
-
-    def check_foreman(self, name: str) -> None:
-        """A warning where foreman's own settings say something that is not read."""
-        path = self.directory / ".foreman"
-        if not path.is_file():
-            return
-        source = self.source(path, name, is_environment=True)
+    def _check_foreman(self, path: Path) -> None:
+        source = self.files.read(path, is_environment=True)
         for number, line in enumerate(source.text.split("\n") if source else (), 1):
             match = _FOREMAN_KEY.match(line)
             if source is None or match is None:
@@ -239,13 +189,15 @@ class _Reader:
                 hint = f"give it: --formation {value}; what it does not name runs 0 times under foreman, once here"
             else:
                 continue
+            hint += "; or, if the Procfile is foreman's: --dialect foreman"
             self.problems.warning(span, message, code="procfile-foreman", hint=hint)
 
-    def counts(self, entries: list[_Entry], source: Source) -> dict[str, int]:
+    def counts(self, entries: list[Entry], source: Source) -> dict[str, int]:
         """How many of each entry run; 1 where the formation does not say."""
         names = [entry.name for entry in entries]
-        formation = dict(self.options.formation)
-        counts = dict.fromkeys(names, formation.pop("all", 1) if "all" not in names else 1)
+        formation = dict(self.options.formation or self.settings.formation)
+        others = self.tool.others if formation else 1
+        counts = dict.fromkeys(names, formation.pop("all", others) if "all" not in names else others)
         for name, count in formation.items():
             if name not in counts:
                 close = get_close_matches(name, names, n=1)
@@ -255,64 +207,45 @@ class _Reader:
             counts[name] = count
         for entry in entries:
             count = counts[entry.name]
-            if not 0 <= count <= _INSTANCES_MAX:
+            if not 0 <= count <= INSTANCES_MAX:
                 message = f"the formation asks for {count} of {entry.name!r}"
-                hint = f"from 0 to {_INSTANCES_MAX}: the next entry's ports begin {_PORT_STEP} higher"
+                hint = f"from 0 to {INSTANCES_MAX}: the next entry's ports begin {self.settings.port_step} higher"
                 self.problems.error(entry.span, message, code="procfile-formation", hint=hint)
                 counts[entry.name] = 1
         return counts
 
-    def base_port(self, environment: dict[str, Variable], source: Source) -> int:
-        """PORT of the first entry: the `.env` says, else the command line, else 5000."""
-        asked = self.options.base_port
-        variable = environment.pop("PORT", None)
-        base, span = (asked if asked is not None else _BASE_PORT), source.whole()
-        if variable is not None:
-            span = variable.span
-            if not re.fullmatch(r"[0-9]{1,5}", variable.value.strip()):
-                hint = "it is the port of the first entry: a number"
-                message = "PORT in .env is no port"
-                self.problems.error(span, message, code="procfile-port", hint=hint)
-                return base
-            base = int(variable.value)
-            if asked not in {None, base}:
-                hint = "take PORT out of .env, or --base-port from the command"
-                message = f"PORT={base} of .env goes over --base-port {asked}, as honcho has it"
-                self.problems.warning(span, message, code="procfile-port", hint=hint)
-        if not 1 <= base <= _PORT_MAX:
-            hint = f"from 1 to {_PORT_MAX}"
-            self.problems.error(span, f"the first port cannot be {base}", code="procfile-port", hint=hint)
-            return _BASE_PORT
-        return base
-
     def processes(
-        self, entries: list[_Entry], counts: dict[str, int], base_port: int, environment: dict[str, Variable]
+        self,
+        entries: list[Entry],
+        counts: dict[str, int],
+        ports: dict[str, int | None],
+        environment: dict[str, Variable],
     ) -> tuple[Process, ...]:
         """A process for each entry; an error for a name that occurs twice."""
         found: dict[str, Process] = {}
-        without: list[_Entry] = []
-        for index, entry in enumerate(entries):
+        self.siblings = self._siblings(ports, entries) if self.tool.name == "overmind" else {}
+        for entry in entries:
             name = self.name(entry)
             if name in found:
                 hint = f"the first is at {found[name].span.where}: rename one"
                 message = f"a second entry named {name!r}"
                 self.problems.error(entry.span, message, code="duplicate-name", hint=hint)
                 continue
-            port = base_port + _PORT_STEP * index
-            has_port = port + max(counts[entry.name] - 1, 0) <= _PORT_MAX
-            if not has_port:
-                without.append(entry)
-            found[name] = self.process(
-                entry, name, counts[entry.name], port if has_port else None, environment
-            )
-        if without:
-            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
-            hint = f"begin lower: --base-port, or PORT in .env (now {base_port})"
-            message = f"no port is left for {without[0].name!r}{more}: PORT is not set"
-            self.problems.warning(without[0].span, message, code="procfile-port", hint=hint)
+            found[name] = self.process(entry, name, counts[entry.name], ports[entry.name], environment)
         return tuple(found.values())
 
-    def name(self, entry: _Entry) -> str:
+    def _siblings(self, ports: dict[str, int | None], entries: list[Entry]) -> dict[str, Variable]:
+        """The ports of all entries, as overmind tells them to each."""
+        spans = {entry.name: entry.span for entry in entries}
+        return {
+            f"OVERMIND_PROCESS_{re.sub(r'[^A-Za-z0-9]', '_', name)}_PORT": Variable(
+                value=str(port), span=spans[name]
+            )
+            for name, port in ports.items()
+            if port is not None
+        }
+
+    def name(self, entry: Entry) -> str:
         """The name of the process: the entry's, made valid."""
         name = entry.name if is_name(entry.name) else nearest_name(entry.name)
         if name != entry.name:
@@ -322,7 +255,7 @@ class _Reader:
         return name
 
     def process(
-        self, entry: _Entry, name: str, count: int, port: int | None, environment: dict[str, Variable]
+        self, entry: Entry, name: str, count: int, port: int | None, environment: dict[str, Variable]
     ) -> Process:
         """One entry."""
         line = read_shell_line(entry.command)
@@ -332,8 +265,11 @@ class _Reader:
         self.tell_count(entry, count, is_task=is_task)
         # A shell that stays in front of the program dies of the signal and lets it be killed: all get the signal.
         mode = StopMode.MIXED if line.is_direct else StopMode.GROUP
-        variables = {} if is_pool else {"PS": Variable(value=f"{entry.name}.1", span=entry.span)}
-        variables = {key: value for key, value in variables.items() if key not in environment}
+        told = dict(self.siblings)
+        if not is_pool:
+            value = self.tool.name_format.format(name=entry.name, number=1)
+            told[self.tool.name_variable] = Variable(value=value, span=entry.span)
+        variables = {key: item for key, item in told.items() if key not in environment}
         return Process(
             name=name,
             command=line.words,
@@ -341,9 +277,9 @@ class _Reader:
             kind=ProcessKind.TASK if is_task else ProcessKind.SERVICE,
             instances=count if is_pool else None,
             listen=Listen(port=port),
-            restart=Restart(policy=RestartPolicy.NO) if is_task else Restart(),
-            stop=Stop(mode=mode),
-            autostart=not is_task and count > 0,
+            restart=self._restart(entry.name, is_task=is_task),
+            stop=self._stop(entry.name, mode),
+            autostart=not is_task and count > 0 and self._starts(entry.name),
             environment=variables,
             file_environment=environment,
             span=entry.span,
@@ -356,7 +292,26 @@ class _Reader:
             },
         )
 
-    def check_command(self, entry: _Entry, line: ShellLine, environment: dict[str, Variable]) -> None:
+    def _restart(self, name: str, *, is_task: bool) -> Restart:
+        settings = self.settings
+        can_die = settings.any_can_die or name in settings.can_die
+        is_restarted = name in settings.auto_restart or "all" in settings.auto_restart
+        return Restart(policy=RestartPolicy.NO) if is_task or (can_die and not is_restarted) else Restart()
+
+    def _stop(self, name: str, mode: StopMode) -> Stop:
+        default = Stop()
+        seconds = self.settings.timeout_sec
+        return Stop(
+            signal=self.settings.signals.get(name, self.tool.stop_signal),
+            timeout_usec=default.timeout_usec if seconds is None else int(seconds * SECOND),
+            mode=mode,
+        )
+
+    def _starts(self, name: str) -> bool:
+        settings = self.settings
+        return name not in settings.ignored and (not settings.only or name in settings.only)
+
+    def check_command(self, entry: Entry, line: ShellLine, environment: dict[str, Variable]) -> None:
         """An error for a quote that is not closed, a warning for each variable that nothing sets."""
         if not line.is_closed:
             hint = "close it: an entry is one line"
@@ -376,7 +331,7 @@ class _Reader:
             message = f"{listed} {'are' if several else 'is'} not set in .env and so empty"
             self.problems.warning(entry.command_span, message, code="procfile-variable", hint=hint)
 
-    def tell_count(self, entry: _Entry, count: int, *, is_task: bool) -> None:
+    def tell_count(self, entry: Entry, count: int, *, is_task: bool) -> None:
         """What becomes of a count that is not 1."""
         if is_task:
             hint = "run it before the others are switched: systemctl restart UNIT"
@@ -393,7 +348,8 @@ class _Reader:
             self.problems.note(entry.span, message, code="procfile-formation", hint=hint)
         elif count > 1:
             hint = "PM_NATIVE_INSTANCE has the number of the instance"
-            message = f"PS={entry.name}.N is not set in the {count} instances"
+            told = self.tool.name_format.format(name=entry.name, number="N")
+            message = f"{self.tool.name_variable}={told} is not set in the {count} instances"
             self.problems.note(entry.span, message, code="procfile-instances", hint=hint)
 
     def tell_ports(self, processes: tuple[Process, ...], source: Source) -> None:
@@ -406,8 +362,8 @@ class _Reader:
             for process in with_port[:_PORTS_TOLD]
         )
         if len(with_port) > _PORTS_TOLD:
-            listed += f", and so on in steps of {_PORT_STEP}"
-        hint = "a program that does not read $PORT listens where it likes; a new entry goes last, or the ports move"
+            listed += f", and so on in steps of {self.settings.port_step}"
+        hint = "a program that does not read $PORT listens where it likes"
         self.problems.note(source.whole(), f"PORT is: {listed}", code="procfile-ports", hint=hint)
 
 
