@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pm_native.errors import Span
     from pm_native.model.confinement import Secret
     from pm_native.model.health import Health
-    from pm_native.model.watch import Watch
     from pm_native.model.record import LockFile, SourceFile
+    from pm_native.model.watch import Watch
 
 SECOND = 1_000_000
 JOURNAL = "journal"

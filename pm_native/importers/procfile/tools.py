@@ -142,10 +142,17 @@ class _Foreman(_Reader):
                 found.environment_files = tuple(part.strip() for part in value.split(",") if part.strip())
             case "root":
                 found.root = value
-            case _ if key not in _FOREMAN:
-                hint = f"foreman has: {', '.join(sorted(_FOREMAN))}"
-                message = f"foreman has no setting {key!r}"
-                self.problems.warning(span, message, code="procfile-unknown-field", hint=hint, lost=True)
+            case _:
+                self._tell(key, span)
+
+    def _tell(self, key: str, span: Span) -> None:
+        if key not in _FOREMAN:
+            hint = f"foreman has: {', '.join(sorted(_FOREMAN))}"
+            message = f"foreman has no setting {key!r}"
+            self.problems.warning(span, message, code="procfile-unknown-field", hint=hint, lost=True)
+            return
+        message, hint = f"without a meaning here: {key}", "foreman needs it, systemd does not"
+        self.problems.note(span, message, code="procfile-ignored", hint=hint, lost=True)
 
 
 class _Overmind(_Reader):
