@@ -203,12 +203,7 @@ def run_page() -> Page:
             ".SH SYNOPSIS",
             r"\fBpm\-native\-run\fR [\fIOPTIONS\fR] \fB\-\-\fR \fICOMMAND\fR [\fIARGUMENT\fR]...",
         )
-        yield from (
-            ".SH DESCRIPTION",
-            prose(run_manual.DESCRIPTION[0]),
-            ".PP",
-            prose(run_manual.DESCRIPTION[1]),
-        )
+        yield from (".SH DESCRIPTION", *_paragraphs(run_manual.DESCRIPTION))
         yield from (".SH THE UNIT", *options(run_manual.UNIT))
         yield from (".SH PHASES", *items((f"--{name}", text) for name, text in run_manual.PHASES.items()))
         yield from (".SH CHECKS", *options(run_manual.CHECK))

@@ -38,8 +38,8 @@ Installing it enables and starts the project; an upgrade restarts what differs, 
 after the other where on_change = "reload"; removing it stops the project."""
 )
 @with_source
-@click.option("--deb", "kinds", flag_value="deb", multiple=True, help="Build a .deb (needs dpkg-deb).")
-@click.option("--rpm", "kinds", flag_value="rpm", multiple=True, help="Build an .rpm (needs rpmbuild).")
+@click.option("--deb", is_flag=True, help="Build a .deb (needs dpkg-deb).")
+@click.option("--rpm", is_flag=True, help="Build an .rpm (needs rpmbuild).")
 @click.option("--version", "version", help="The version of the package, over what the config says.")
 @click.option("--maintainer", help="Who answers for it, over what the config says: Name <address>.")
 @click.option(
@@ -52,24 +52,27 @@ after the other where on_change = "reload"; removing it stops the project."""
 )
 @with_format
 @with_json
-def package(
+def package(  # noqa: PLR0913 - one per option
     *,
     source: SourceOptions,
-    kinds: tuple[str, ...],
+    deb: bool,
+    rpm: bool,
     version: str | None,
     maintainer: str | None,
     output: Path,
 ) -> int:
     """Make a .deb or an .rpm of a project.
 
-    In it are the units, and the files that the config names. Compiles for the hosts that will install it: paths are those of [package], programs that this host lacks are warnings.
+    In it are the units, and the files that the config names. Compiles for the hosts that will install it: paths are those
+    of [package], programs that this host lacks are warnings.
     """
     from pm_native.cli.source import load_source  # noqa: PLC0415 - not for --help
     from pm_native.errors import Diagnostics  # noqa: PLC0415 - not for --help
     from pm_native.package.deb import build_deb  # noqa: PLC0415 - not for --help
     from pm_native.package.rpm import build_rpm  # noqa: PLC0415 - not for --help
 
-    if not kinds:
+    builders = [builder for builder, is_asked in ((build_deb, deb), (build_rpm, rpm)) if is_asked]
+    if not builders:
         raise UsageError("which kind of package?", hint="--deb, --rpm or both")
     problems = Diagnostics(strict=source.strict)
     project = load_source(source, Messages(), problems)
@@ -79,10 +82,10 @@ def package(
         maintainer=maintainer or project.package.maintainer,
     )
     built: list[Path] = []
-    for kind in dict.fromkeys(kinds):
+    for builder in builders:
         with tempfile.TemporaryDirectory(prefix="pm-native-package-") as scratch:
             build = _staged(project, given, source, Path(scratch) / "tree", problems)
-            built.append(build_deb(build, output) if kind == "deb" else build_rpm(build, output))
+            built.append(builder(build, output))
     result = Result(
         command="package",
         text="\n".join(map(str, built)),
