@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.booted import job_figures, status_figure
+from tests.benchmarks.booted import job_figures, restart_figure, status_figure, switch_figures
 from tests.benchmarks.cold import generate_figures, help_figure
 from tests.benchmarks.measure import CHECKOUT
 from tests.machine.harness import MachineUnavailableError
@@ -30,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "generate": generate_figures,
     "jobs": job_figures,
     "status": status_figure,
+    "restart": restart_figure,
+    "switch": switch_figures,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 # Files in memory where that can be: no benchmark is about the disk, and a disk is never twice the same.

@@ -65,6 +65,72 @@ def status_figure(_: Path) -> Iterator[Figure]:
     )
 
 
+def switch_figures(_: Path) -> Iterator[Figure]:
+    """`apply` of a thousand processes of which none or one has changed, and the memory of `plan`."""
+    words = ["-m", "tests.benchmarks.unchanged", str(PM_NATIVE), "1000"]
+    with Machine.boot("host") as machine:
+        env = {"PYTHONPATH": str(CHECKOUT)}
+        run = machine.run([machine.python, *words], cwd=str(CHECKOUT), env=env, timeout=900)
+    found = {name: statistics.median(values) for name, values in json.loads(run.stdout).items()}
+    floor = found["imports"] + found["list-units"]
+    yield Figure(
+        "second `apply` of 1,000",
+        milliseconds(found["unchanged"]),
+        f"{milliseconds(floor)} (the same imports, and systemctl list-units)",
+        f"{found['unchanged'] / floor:.2f}",
+        "2.5",
+        found["unchanged"] <= 2.5 * floor,
+    )
+    # Beyond what systemd itself takes for the reload and the restart.
+    floor = found["reload"] + found["restart"]
+    own = found["changed"] - floor
+    yield Figure(
+        "`apply` that changes 1 of 1,000, less the reload and the restart",
+        milliseconds(own),
+        f"{milliseconds(found['unchanged'])} (a second apply; {milliseconds(floor)} are systemd's own)",
+        f"{own / found['unchanged']:.2f}",
+        "2.0",
+        own <= 2 * found["unchanged"],
+    )
+    mebibytes = found["plan bytes"] / 2**20
+    yield Figure(
+        "`plan` for 1,000, peak memory", f"{mebibytes:.0f} MiB", "-", "-", "150 MiB", mebibytes < 150
+    )
+
+
+def restart_figure(_: Path) -> Iterator[Figure]:
+    """`pm-native restart` of all of 50 against `pm2 restart all` of 50, in the same machine."""
+    pm2 = install_pm2()
+    if pm2 is None:
+        return
+    with Machine.boot("host") as machine:
+        start_ours(machine)
+        start_pm2(machine, pm2)
+        ours: dict[str, list[float]] = {"1": [], "0": []}
+        theirs: list[float] = []
+        for _round in range(5):
+            for settle, seconds in ours.items():
+                before = machine.systemctl("show", "--property=InvocationID", "bench-*.service").stdout
+                seconds.append(timed(machine, [str(PM_NATIVE), "restart", "bench", "--settle", settle]))
+                after = machine.systemctl("show", "--property=InvocationID", "bench-*.service").stdout
+                assert not set(before.split()) & set(after.split()), "not all were restarted"
+            theirs.append(timed(machine, ["env", "PM2_HOME=/root/pm2", str(pm2), "restart", "all"]))
+    peer = statistics.median(theirs)
+    for settle, what in (
+        ("0", "`restart --settle 0` of"),
+        ("1", "`restart`, with its second of watching, of"),
+    ):
+        own = statistics.median(ours[settle])
+        yield Figure(
+            f"{what} {PROCESSES}",
+            milliseconds(own),
+            f"{milliseconds(peer)} (pm2 {PM2_VERSION} restart all)",
+            f"{own / peer:.2f}",
+            "0.30",
+            own <= 0.3 * peer,
+        )
+
+
 def install_pm2() -> Path | None:
     """pm2 from npm, kept in .cache/; None where there is no npm."""
     prefix = CHECKOUT / ".cache" / f"pm2-{PM2_VERSION}"
