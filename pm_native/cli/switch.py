@@ -13,17 +13,20 @@ from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
 from pm_native.cli.source import compile_options, load_source
 from pm_native.compile.project import compile_project
+from pm_native.compile.scale import pool_sizes, scaled
 from pm_native.errors import Diagnostics, ExitCode, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
-from pm_native.plan.model import PlanOptions
+from pm_native.plan.model import Drift, PlanOptions
 from pm_native.state.generations import Generations
 from pm_native.state.output import check_sources, read_set
+from pm_native.state.scale import load_scale
 from pm_native.state.store import Store, known_projects
 from pm_native.state.trust import Trust
+from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from pm_native.apply.run import Outcome, RunOptions
     from pm_native.bus.manager import Manager
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from pm_native.compile.bundle import Bundle, Installed
     from pm_native.plan.model import Plan
     from pm_native.state.layout import Layout
-    from pm_native.unit.name import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +100,36 @@ class Switch:
     installed: Installed | None
 
 
-async def plan_switch(
-    bundle: Bundle, scope: Scope, root: Path | None, manager: Manager | None, options: PlanOptions = FOLLOW
+async def plan_switch(  # noqa: PLR0913 - what a plan is made from
+    bundle: Bundle,
+    scope: Scope,
+    root: Path | None,
+    manager: Manager | None,
+    options: PlanOptions = FOLLOW,
+    *,
+    counts: Mapping[str, int] | None = None,
 ) -> Switch:
-    """The plan from the host as it is to `bundle`."""
+    """The plan from the host as it is to `bundle`, its pools as large as `scale` has asked for, or as `counts` says."""
     layout = layout_of(scope, root)
     store = Store(layout, bundle.project)
     installed = store.load()
-    snapshot = await take_snapshot(layout, bundle.project, bundle, installed, manager)
-    return Switch(plan=make_plan(bundle, snapshot, options), layout=layout, store=store, installed=installed)
+    kept = load_scale(store.directory) if counts is None else counts
+    wanted = scaled(bundle, kept)
+    snapshot = await take_snapshot(layout, bundle.project, wanted, installed, manager)
+    plan = make_plan(wanted, snapshot, options)
+    if counts is None:
+        plan = replace(plan, drift=(*plan.drift, *_scale_drift(bundle, kept, scope)))
+    return Switch(plan=plan, layout=layout, store=store, installed=installed)
+
+
+def _scale_drift(bundle: Bundle, counts: Mapping[str, int], scope: Scope) -> Iterator[Drift]:
+    """One line for each pool that has another size than the bundle says."""
+    sizes = pool_sizes(bundle)
+    for process, count in counts.items():
+        if sizes.get(process, count) != count:
+            what = f"has {count} instances, as `pm-native scale` asked for, in place of {sizes[process]}"
+            option = "--user " if scope is Scope.USER else ""
+            yield Drift(process, what, f"pm-native scale {option}{process}=config")
 
 
 def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:

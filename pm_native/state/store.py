@@ -8,6 +8,7 @@ import os
 from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, recorded
 from pm_native.errors import AccessError, StateError, TooNewError
 from pm_native.state.files import make_folder, remove, remove_empty, sweep_scratch, write_atomic
+from pm_native.state.scale import SCALE_NAME
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -118,6 +119,7 @@ class Store:
     def forget(self) -> None:
         """Remove the records of a project that is gone, and the folders that are empty then."""
         remove(self._contents)
+        remove(self.directory / SCALE_NAME)
         remove(self._path)
         remove(self._path.with_name(f"{_NAME}.damaged"))
         remove_empty(self.directory)

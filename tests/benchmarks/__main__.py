@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.benchmarks.booted import job_figures, restart_figure, status_figure, switch_figures
 from tests.benchmarks.cold import generate_figures, help_figure
 from tests.benchmarks.measure import CHECKOUT
+from tests.benchmarks.rolling import kill_figures, rolling_figures
 from tests.machine.harness import MachineUnavailableError
 
 TYPE_CHECKING = False
@@ -30,6 +31,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "generate": generate_figures,
     "jobs": job_figures,
     "status": status_figure,
+    "rolling": rolling_figures,
+    "kills": kill_figures,
     "restart": restart_figure,
     "switch": switch_figures,
 }

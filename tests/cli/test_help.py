@@ -40,6 +40,7 @@ Commands:
   stop        Stop processes.
   restart     Restart processes.
   reload      Restart processes without an interruption.
+  scale       Change how many instances a pool has.
   ipc         Send and watch the messages of a project.
   remove      Stop a project and take its units away.
   package     Make a .deb or an .rpm of a project.

@@ -1,0 +1,85 @@
+"""A compiled project with other numbers of instances: what `pm-native scale` asks for, over what the config says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+
+from pm_native.compile.bundle import FileKind, bundle_file
+from pm_native.unit import directive as d
+from pm_native.unit.file import Setting, UnitFile
+from pm_native.unit.parse import parse_unit
+from pm_native.unit.render import render_unit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pm_native.compile.bundle import Bundle, BundleFile, BundleUnit
+
+
+def pool_sizes(bundle: Bundle) -> dict[str, int]:
+    """The number of instances of each pool, by its process."""
+    pools = {unit.process: 0 for unit in bundle.units if is_pool_target(unit)}
+    for unit in bundle.units:
+        if unit.process in pools and "@" in unit.name:
+            pools[unit.process] += 1
+    return pools
+
+
+def is_pool_target(unit: BundleUnit) -> bool:
+    """Whether the unit stands for all instances of a pool."""
+    return bool(unit.process) and unit.name.endswith(".target")
+
+
+def scaled(bundle: Bundle, counts: Mapping[str, int]) -> Bundle:
+    """The bundle with so many instances of these pools; processes that are none of its pools are passed over."""
+    for process, count in counts.items():
+        size = pool_sizes(bundle).get(process)
+        if size is not None and size != count:
+            bundle = _scaled(bundle, process, count)
+    return bundle
+
+
+def _scaled(bundle: Bundle, process: str, count: int) -> Bundle:
+    target = next(unit for unit in bundle.units if unit.process == process and is_pool_target(unit))
+    stem = target.name.removesuffix(".target")
+    template = f"{stem}@.service"
+    old = [unit for unit in bundle.units if unit.file == template]
+    first = min((int(_number(unit.name)) for unit in old), default=1)
+    sample = old[0] if old else replace(target, file=template, after=())
+    instances = [replace(sample, name=f"{stem}@{number}.service") for number in range(first, first + count)]
+    others = tuple(unit for unit in bundle.units if unit.file != template and unit is not target)
+    after = tuple(unit.name for unit in instances)
+    return replace(
+        bundle,
+        units=(*others, *instances, replace(target, after=after)),
+        files=tuple(
+            _rewritten(item, f"{stem}@", after) if item.name == target.name else item
+            for item in bundle.files
+        ),
+    )
+
+
+def _number(name: str) -> str:
+    return name.partition("@")[2].removesuffix(".service")
+
+
+def _rewritten(item: BundleFile, stem: str, instances: tuple[str, ...]) -> BundleFile:
+    """The target's file with Wants= of these instances, under the header with the hash of it."""
+    header, _, rest = item.text.partition("\n")
+    note = rest.partition("\n")[0]
+    sections = []
+    for name, settings in parse_unit(item.text).sections:
+        kept = [
+            setting
+            for setting in settings
+            if not (setting.directive is d.WANTS and str(setting.words[0]).startswith(stem))
+        ]
+        if name == "Unit":
+            kept += [Setting(d.WANTS, (instance,)) for instance in instances]
+        sections.append((name, tuple(kept)))
+    body = render_unit(UnitFile((), tuple(sections)))
+    begin = header.rpartition(" sha256=")[0]
+    digest = sha256(body.encode()).hexdigest()
+    return bundle_file(FileKind.UNIT, item.name, f"{begin} sha256={digest}\n{note}\n{body}")
