@@ -299,3 +299,26 @@ def test_program_written_for_pm2_says_when_it_is_ready_and_ends_by_a_message(sit
     assert processes(machine, "runtime/run.py") == []
     late = machine.journal(f"{site.name}-late.service")
     assert "no message that it is ready within 0.3 s: taken as ready" in late
+
+
+def test_scale_is_kept_over_apply_and_reboot(fresh_machine: Machine) -> None:
+    for site in new_site(fresh_machine):
+        site.write("server.py", SERVER)
+        site.config(
+            '[process.api]\ncommand = "python3 server.py"\ninstances = 2\n'
+            "listen = { port = 3405, share = true }\n"
+        )
+        site.apply()
+        began = site.runs()
+        site.pm_native("scale", "api=4", "--settle", "0.3")
+        assert site.applied().steps == []
+        four = {f"{site.name}-api@{number}.service" for number in (1, 2, 3, 4)}
+        now = site.runs()
+        assert {name for name in now if "@" in name} == four
+        assert {name: now[name] for name in began} == began
+        fresh_machine.reboot()
+        fresh_machine.wait_until(f"{site.name}-api@4.service", ActiveState="active")
+        assert {name for name in site.runs() if "@" in name} == four
+        site.pm_native("scale", "api=1", "--settle", "0.3")
+        assert {name for name in site.runs() if "@" in name} == {f"{site.name}-api@1.service"}
+        assert answers(site, "3405", 5) == ["1 1 True 3405"]
