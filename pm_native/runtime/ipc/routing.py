@@ -195,7 +195,9 @@ class Router:
         self.pending: dict[bytes, Pending] = {}
         self.deadline = float("inf")  # the first of all pending calls, or earlier
         self.is_closing = False
-        self._serial = 0
+        # Of calls. An answer to a call of the broker before this one must not pass for that of another: its ids
+        # began earlier, and there are fewer calls than microseconds.
+        self._serial = time.time_ns() // 1000
         self._subscriptions = 0
         self._monitors: list[Peer] = []
         self._requests: dict[str, Callable[[Peer, bytes, Mapping[str, object]], None]] = {

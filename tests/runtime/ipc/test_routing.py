@@ -61,10 +61,23 @@ def test_call_goes_to_who_serves_and_its_answer_back(stage: Stage) -> None:
     for number in (7, 8):  # by the full parse, then by the head that is known
         stage.say(web, op="call", to="worker", method="m", id=number, body={"a": [1]})
         (call,) = stage.heard(worker)
-        assert call == {"op": "call", "method": "m", "from": web.stamp, "id": number - 6, "body": {"a": [1]}}
+        expected = {"op": "call", "method": "m", "from": web.stamp, "id": call["id"], "body": {"a": [1]}}
+        assert call == expected
         stage.say(worker, op="reply", id=call["id"], body="yes")
         assert stage.heard(web) == [{"op": "reply", "from": worker.stamp, "id": number, "body": "yes"}]
     assert (web.in_flight, worker.owed, stage.router.pending) == (0, 0, {})
+
+
+def test_answer_to_a_call_of_the_broker_before_answers_no_other(stage: Stage) -> None:
+    later = Stage()
+    for one in (stage, later):
+        web, worker = one.peer("web"), one.peer("worker")
+        one.say(worker, op="serve")
+        one.say(web, op="call", to="worker", id=1, body=1)
+    old = next(iter(stage.router.pending)).decode()
+    later.say(worker, op="reply", id=int(old), body="stale")
+    assert later.heard(web) == []
+    assert later.router.count.late == 1
 
 
 def test_calls_that_cannot_be_answered_say_why(stage: Stage) -> None:

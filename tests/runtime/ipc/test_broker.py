@@ -1,0 +1,287 @@
+"""A broker as a process of its own, and clients around it that come, go, and are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from pm_native.runtime import ipc
+from pm_native.runtime.ipc.errors import (
+    AccessDenied,
+    Disconnected,
+    IpcError,
+    NoResponders,
+    NoSuchTarget,
+    TooBig,
+)
+from tests.runtime.ipc.stage import NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pm_native.runtime.ipc.client import Client
+
+CHECKOUT = Path(__file__).parents[3]
+WORKER = 'from pm_native.runtime import ipc; ipc.connect().serve({"": lambda message: message.body})'
+NODE_CLIENT = Path(ipc.__file__).with_name("client.cjs")
+
+
+class Broker:
+    """The broker on one path; started again, it is another process on the same path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.running: subprocess.Popen[str] | None = None
+
+    def start(self, **environment: str) -> None:
+        Path(self.path).unlink(missing_ok=True)
+        self.running = subprocess.Popen(
+            [sys.executable, "-m", "tests.runtime.ipc.stage", self.path],
+            cwd=CHECKOUT,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.running.stdout is not None
+        assert self.running.stdout.readline() == "listening\n"
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        assert self.running is not None
+        assert self.running.stdout is not None
+        self.running.send_signal(number)
+        self.running.wait(20)
+        self.running.stdout.close()
+
+    @contextmanager
+    def program(self, name: str, *argv: str) -> Iterator[subprocess.Popen[str]]:
+        """A program that the broker knows as the process `name`."""
+        environment = {**os.environ, NAME: name, "PM_NATIVE_IPC": self.path, "PYTHONPATH": str(CHECKOUT)}
+        words = argv or (sys.executable, "-c", WORKER)
+        with subprocess.Popen(
+            words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
+
+    def wait_for(self, client: Client, *names: str) -> None:
+        """Return when these serve: the broker itself says who comes."""
+        while not set(names) <= {peer["name"] for peer in client.peers()["peers"] if peer["serves"]}:  # type: ignore[index]
+            next(client.messages(timeout=0.05), None)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    made = Broker(tmp_path / "s")
+    made.start()
+    yield made
+    made.end()
+
+
+def test_call_send_publish_and_gather(broker: Broker) -> None:
+    with broker.program("worker@1"), broker.program("worker@2"), ipc.connect(broker.path) as client:
+        broker.wait_for(client, "worker@1", "worker@2")
+        assert client.call("worker", {"a": [1, "é"]}) == {"a": [1, "é"]}
+        answers = client.gather("worker", 5)
+        assert sorted((sender["instance"], body) for sender, body in answers) == [("1", 5), ("2", 5)]
+        assert client.send("worker@*", 1) == 2
+        client.subscribe("cache.**")
+        assert client.publish("cache.user", 7, confirm=True) == 1
+        (message,) = client.messages(timeout=0.2)
+        assert (message.topic, message.body, message.sender["pid"]) == ("cache.user", 7, os.getpid())
+        with pytest.raises(NoSuchTarget):
+            client.call("mail", 1)
+        with pytest.raises(TooBig):
+            client.publish("cache.user", "x" * (1 << 20))
+
+
+def test_killed_broker_loses_what_was_under_way_and_repeats_nothing(broker: Broker, tmp_path: Path) -> None:
+    log = tmp_path / "handled"
+    worker = f"""
+from pm_native.runtime import ipc
+log = open({str(log)!r}, "a")
+def note(message):
+    print(message.body, file=log, flush=True)
+    return message.body
+client = ipc.connect()
+while True:
+    try:
+        client.serve({{"": note}})
+    except OSError:
+        pass
+"""
+
+    async def load() -> tuple[list[int], list[int]]:
+        done: list[int] = []
+        lost: list[int] = []
+        async with ipc.connect_async(broker.path) as client:
+
+            async def one(number: int) -> None:
+                try:
+                    assert await client.call("worker", number) == number
+                    done.append(number)
+                except IpcError:
+                    lost.append(number)
+
+            await asyncio.gather(*(one(number) for number in range(100)))
+            running = [asyncio.create_task(one(number)) for number in range(100, 900)]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(broker.end, signal.SIGKILL)
+            await asyncio.to_thread(broker.start)
+            await asyncio.gather(*running)
+            while True:
+                try:
+                    await client.call("worker", 1000)
+                    break
+                except (NoSuchTarget, NoResponders, Disconnected):
+                    await asyncio.sleep(0.01)  # the worker connects again, by its own clock
+        return done, lost
+
+    with broker.program("worker", sys.executable, "-c", worker):
+        with ipc.connect(broker.path) as watching:
+            broker.wait_for(watching, "worker")
+        done, lost = asyncio.run(load())
+    handled = [int(line) for line in log.read_text(encoding="utf-8").split()]
+    assert sorted(done + lost) == list(range(900))  # each has ended, one way or the other
+    assert len(handled) == len(set(handled))  # at most once
+    assert set(done) <= set(handled)
+
+
+def test_thousand_connections_with_a_hundred_subscriptions_each(broker: Broker) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2200:
+        pytest.skip("this host allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2200), hard))
+    subscriptions = b"".join(b'{"op":"sub","topic":"t.%d.*"}\n' % number for number in range(100))
+    peers = [socket.socket(socket.AF_UNIX) for _ in range(1000)]
+    try:
+        for peer in peers:
+            peer.connect(broker.path)
+            peer.sendall(subscriptions + b'{"op":"ping","id":1}\n')
+        readers = [peer.makefile("rb") for peer in peers]
+        assert {reader.readline() for reader in readers} == {b'{"op":"ok","id":1,"count":1}\n'}
+        peers[0].sendall(b'{"op":"pub","topic":"t.7.x","id":2,"body":"all"}\n')
+        assert {json.loads(reader.readline())["body"] for reader in readers} == {"all"}
+        assert json.loads(readers[0].readline()) == {"op": "ok", "id": 2, "count": 1000}
+        for reader in readers:
+            reader.close()
+    finally:
+        for peer in peers:
+            peer.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_never_reads_and_who_dies_within_a_frame_harm_nobody(broker: Broker) -> None:
+    with socket.socket(socket.AF_UNIX) as idle, ipc.connect(broker.path) as client:
+        idle.connect(broker.path)
+        idle.sendall(b'{"op":"sub","topic":"t","id":1}\n')
+        assert b'"ok"' in idle.recv(1000)
+        with socket.socket(socket.AF_UNIX) as dying:
+            dying.connect(broker.path)
+            dying.sendall(b'{"op":"pub","topic":"t","bo')
+        for _ in range(300):
+            client.publish("t", "x" * 10_000)
+        found = client.peers()
+        assert isinstance(found, dict)
+        queued = [peer["queued"] for peer in found["peers"] if peer["subscriptions"]]
+        assert 0 < queued[0] <= 2 << 20
+        figures = found["broker"]
+        assert figures["dropped"] > 0
+        # What is not dropped is delivered, and the gap says how many are missing.
+        idle.settimeout(5)
+        got = gaps = 0
+        with idle.makefile("rb") as lines:
+            while got + gaps < 300:
+                frame = json.loads(lines.readline())
+                got += frame["op"] == "pub"
+                gaps += frame.get("count", 0) if frame["op"] == "gap" else 0
+        assert (got + gaps, gaps) == (300, figures["dropped"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_stranger_is_told_why_it_may_not_connect() -> None:
+    code = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
+        "s.connect(sys.argv[1]); s.sendall(b'{}\\n'); print(s.makefile().readline())"
+    )
+    with TemporaryDirectory() as folder:  # tmp_path is closed to others
+        Path(folder).chmod(0o755)
+        broker = Broker(Path(folder) / "s")
+        broker.start()
+        Path(broker.path).chmod(0o666)
+        try:
+            words = [sys.executable, "-c", code, broker.path]
+            run = subprocess.run(words, capture_output=True, text=True, check=True)
+        finally:
+            broker.end()
+    assert json.loads(run.stdout)["error"] == AccessDenied.name
+
+
+def test_client_in_a_few_lines_of_plain_python_by_the_documentation(broker: Broker) -> None:
+    """As docs/messages-protocol.md has it: JSON lines, an id, an answer with the same id. NUL works as well."""
+    with broker.program("worker"), ipc.connect(broker.path) as client:
+        broker.wait_for(client, "worker")
+        with socket.socket(socket.AF_UNIX) as plain:
+            plain.connect(broker.path)
+            first, second = ({"id": key, "body": {"x": 1}, "to": "worker", "op": "call"} for key in "ab")
+            # Once NUL is the terminator, JSON may have its newlines.
+            plain.sendall(json.dumps(first).encode() + b"\0" + json.dumps(second, indent=1).encode() + b"\0")
+            data = b""
+            while data.count(b"\0") < 2:
+                data += plain.recv(4096)
+        answers = [json.loads(item) for item in data.split(b"\0")[:-1]]
+        assert [(item["op"], item["id"], item["body"]) for item in answers] == [
+            ("reply", "a", {"x": 1}),
+            ("reply", "b", {"x": 1}),
+        ]
+
+
+@pytest.mark.skipif(shutil.which("socat") is None, reason="needs socat")
+def test_shell_through_socat(broker: Broker) -> None:
+    run = subprocess.run(
+        ["socat", "-t2", "-", f"UNIX:{broker.path}"],
+        input='{"op":"ping","id":1}\n',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == '{"op":"ok","id":1,"count":1}\n'
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_node_client_calls_serves_and_comes_back(broker: Broker) -> None:
+    script = f"""
+const ipc = require({json.dumps(str(NODE_CLIENT))});
+const client = ipc.connect();
+client.on("error", () => {{}});
+client.serve({{ double: (message) => message.body * 2, fail: () => {{ throw new Error("no"); }} }})
+  .then(() => client.subscribe("t.*", (message) => client.publish("seen", [message.topic, message.body]).catch(() => {{}})));
+"""
+    with broker.program("api", "node", "-e", script), ipc.connect(broker.path) as client:
+        for _ in range(2):
+            broker.wait_for(client, "api")
+            client.subscribe("seen")
+            assert client.call("api", 21, method="double") == 42
+            with pytest.raises(IpcError, match="Failed: no"):
+                client.call("api", 21, method="fail")
+            while not client.publish("t.x", 1, confirm=True):
+                pass
+            message = next(client.messages(timeout=10))
+            assert (message.topic, message.body) == ("seen", ["t.x", 1])
+            broker.end(signal.SIGKILL)
+            broker.start()
