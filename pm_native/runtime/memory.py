@@ -13,7 +13,7 @@ def judge(limit: int, pid: int, root: str = "") -> tuple[bool, str]:
     """Whether the unit of process `pid` uses no more than `limit` bytes."""
     used = used_memory(pid, root)
     if used is None:
-        return False, "memory: cannot be read"
+        return True, "memory cannot be read"  # nothing says that it is too much
     above = "" if used <= limit else f", above {readable(limit)}"
     return used <= limit, f"memory {readable(used)}{above}"
 
@@ -30,13 +30,13 @@ def used_memory(pid: int, root: str = "") -> int | None:
     Else, as with a user's manager on v1, what the processes of the unit have resident.
     """
     paths = cgroup_paths(pid, root)
-    own = paths.get("name=systemd", paths.get("", ""))
-    tops = (f"{root}{CGROUPS}/memory{own}", f"{root}{CGROUPS}{own}")
-    if paths.get("memory") == own:
-        used = _controller(tops[0], "memory.usage_in_bytes", "total_inactive_file")
-    else:
-        used = _controller(tops[1], "memory.current", "inactive_file") if "" in paths else None
-    return used if used is not None else _resident(own, root)
+    used = None
+    if paths.get("memory") and paths["memory"] == paths.get("name=systemd"):
+        folder = f"{root}{CGROUPS}/memory{paths['memory']}"
+        used = _controller(folder, "memory.usage_in_bytes", "total_inactive_file")
+    if used is None and "" in paths:
+        used = _controller(f"{root}{CGROUPS}{paths['']}", "memory.current", "inactive_file")
+    return used if used is not None else _resident(paths, root)
 
 
 def cgroup_paths(pid: int, root: str = "") -> dict[str, str]:
@@ -67,14 +67,11 @@ def _controller(folder: str, usage: str, cached: str) -> int | None:
     return used
 
 
-def _resident(own: str, root: str) -> int | None:
+def _resident(paths: dict[str, str], root: str) -> int | None:
     """What the processes of the cgroup have resident, together; shared pages count for each."""
     total = 0
-    for folder in (
-        f"{root}{CGROUPS}/systemd{own}",
-        f"{root}{CGROUPS}/unified{own}",
-        f"{root}{CGROUPS}{own}",
-    ):
+    for top, hierarchy in (("/systemd", "name=systemd"), ("/unified", ""), ("", "")):
+        folder = f"{root}{CGROUPS}{top}{paths.get(hierarchy, '')}"
         try:
             pids = _read(f"{folder}/cgroup.procs").split()
         except OSError:

@@ -301,9 +301,6 @@ def arguments_port(arguments: Arguments) -> int:
 def without_amounts(status: str) -> list[str]:
     """The words of a status without times and sizes: these differ from one answer to the next."""
     words = status.split()
+    following = [*words[1:], ""][: len(words)]
     units = ("ms", "MiB", "KiB")
-    return [
-        word
-        for word, following in zip(words, [*words[1:], ""], strict=False)
-        if not following.startswith(units)
-    ]
+    return [word for word, unit in zip(words, following, strict=True) if not unit.startswith(units)]
