@@ -14,11 +14,13 @@ from pm_native.compile.health import (
     limit_window_usec,
     speaks,
     start_timeout_usec,
+    tells_ready,
 )
 from pm_native.compile.names import (
     is_task,
     main_unit,
     plain_path,
+    prefix,
     process_slice,
     project_target,
     service_name,
@@ -75,6 +77,30 @@ def dependency_settings(process: Process, units: Mapping[str, str]) -> Iterator[
             yield Setting(d.AFTER, (unit,), origin=item.span)
 
 
+def gate_settings(project: Project, process: Process, options: CompileOptions) -> Iterator[Setting]:
+    """ExecStartPre= that fails while what must be ready is not: its own start may have failed before.
+
+    After= alone waits for the end of that start, whatever it was. The restart policy tries again later. Of a pool, one
+    instance is enough.
+    """
+    processes = {other.name: other for other in project.processes}
+    user = " --user" if options.scope is Scope.USER else ""
+    script = f'systemctl{user} is-active --quiet "$0" || {{ echo "$0 is not ready" >&2; exit 1; }}'
+    for item in process.depends_on:
+        other = processes.get(item.name)
+        if (
+            item.condition is not Condition.READY
+            or other is None
+            or not tells_ready(other)
+            or is_task(other)
+        ):
+            continue
+        unit = f"{prefix(project, other)}@*.service" if other.is_pool else str(service_name(project, other))
+        if other.instances != 0:
+            why = "does not start before what it needs is ready"
+            yield Setting(d.EXEC_START_PRE, ("/bin/sh", "-c", script, unit), "+:", origin=item.span, why=why)
+
+
 def start_limit_settings(process: Process) -> Iterator[Setting]:
     """StartLimitIntervalSec= and StartLimitBurst=, always: systemd's own defaults fit no manager's habits."""
     restart = process.restart
@@ -104,6 +130,7 @@ def service_settings(
 ) -> Iterator[Setting]:
     """[Service]: what runs, as whom, where, and what happens when it ends. `command` is the whole of ExecStart=."""
     yield from type_settings(process)
+    yield from gate_settings(project, process, options)
     yield Setting(d.EXEC_START, command, ":", origin=process.origin("command"))
     if process.listen.share:
         why = "the listener as file descriptor 3"

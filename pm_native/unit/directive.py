@@ -61,6 +61,7 @@ WORKING_DIRECTORY = _service("WorkingDirectory")
 UMASK = _service("UMask", Escape.RAW)
 ENVIRONMENT = _service("Environment", Escape.WORDS)
 ENVIRONMENT_FILE = _service("EnvironmentFile")
+EXEC_START_PRE = _service("ExecStartPre", Escape.EXEC)
 EXEC_START = _service("ExecStart", Escape.EXEC)
 EXEC_RELOAD = _service("ExecReload", Escape.EXEC)
 RESTART = _service("Restart", Escape.RAW)
@@ -158,6 +159,7 @@ ADDITIVE = frozenset(
         PART_OF,
         ENVIRONMENT,
         ENVIRONMENT_FILE,
+        EXEC_START_PRE,
         EXEC_STOP_POST,
         SUPPLEMENTARY_GROUPS,
         SUCCESS_EXIT_STATUS,

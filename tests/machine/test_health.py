@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.machine.harness import until
-from tests.machine.sites import Site, new_site, processes
+from tests.machine.sites import new_site, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.machine.harness import Machine
+    from tests.machine.sites import Site
 
 # Answers on PORT. What it does is told by a word in a file, which each start sets back.
 SERVER = """\
@@ -67,6 +68,15 @@ def server(name: str, port: int, *lines: str) -> str:
     return "\n".join([f"[process.{name}]", command, f"listen = {port}", *lines, ""])
 
 
+def says(site: Site, unit: str, words: str) -> None:
+    """Wait until the journal of the unit has these words."""
+    until(
+        lambda: any(words in line for line in site.machine.journal(unit)),
+        timeout=15,
+        what=lambda: "\n".join(site.machine.journal(unit)),
+    )
+
+
 def restarted(site: Site, name: str, pid: str) -> dict[str, str]:
     """Wait until the unit runs anew; what it says of its last end."""
     unit = f"{site.name}-{name}.service"
@@ -104,12 +114,166 @@ def test_what_is_not_well_is_restarted_and_says_why(site: Site) -> None:
         "deaf": "unhealthy: tcp 4004 refused, 2 times",
     }
     for name, unit in units.items():
-        until(
-            lambda unit=unit, name=name: any(why[name] in line for line in machine.journal(unit)),
-            timeout=15,
-            what=lambda unit=unit: "\n".join(machine.journal(unit)),
-        )
+        says(site, unit, why[name])
         assert restarted(site, name, pids[name])["NRestarts"] == "1"
         journal = machine.journal(unit)
         assert [line for line in journal if "Watchdog request" in line and why[name] in line]
         assert "drained" in journal  # SIGTERM, not SIGABRT: also the stopped one, which systemd wakes
+
+
+HTTP = 'command = ["/usr/bin/python3", "-u", "-m", "http.server", "--bind", "127.0.0.1", "{port}"]'
+BOX = """
+[process.boxed.systemd.Service]
+DynamicUser = true
+ProtectSystem = "strict"
+ProtectHome = "read-only"
+ProtectProc = "invisible"
+PrivateTmp = true
+PrivateDevices = true
+NoNewPrivileges = true
+MemoryDenyWriteExecute = true
+RestrictAddressFamilies = "AF_UNIX AF_INET"
+SystemCallFilter = "@system-service"
+"""
+
+
+def monitor_of(machine: Machine, unit: str, user: str | None = None) -> list[str]:
+    """The processes of a unit that are not its main one."""
+    shown = machine.show(unit, "MainPID", "ControlGroup", user=user)
+    tops = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+    files = [f"{top}{shown['ControlGroup']}/cgroup.procs" for top in tops]
+    listed = machine.run(["cat", *files], check=False).stdout.split()
+    return sorted(set(listed) - {shown["MainPID"]})
+
+
+def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
+    machine = site.machine
+    serve(site, "plain", "strict", "drain")
+    site.config(
+        server("plain", 4101, f'health = {{ http = {{ url = "/", body = "^none$" }}, {ALIVE} }}')
+        + server("strict", 4102, f'health = {{ strict = true, alive = {{ http = "/", {ALIVE} }} }}')
+        + server("drain", 4103, f'health = {{ http = "/", {ALIVE} }}', 'stop = { mode = "mixed" }')
+        + f'[process.told]\n{HTTP.format(port=4104)}\nuser = "daemon"\nhealth.output = "^Serving HTTP on"\n'
+        + f"[process.boxed]\n{HTTP.format(port=4105)}\nhealth.tcp = 4105\n{BOX}"
+        + '[process.pool]\ncommand = "exec python3 -m http.server $PORT"\nshell = true\ninstances = 2\nlisten = 4110\n'
+        + 'health = "/"\n'
+        + "[process.own]\ncommand = \"/bin/sh -c 'systemd-notify --ready --status=mine; exec sleep 1000'\"\n"
+        + "health = { ready.notify = true, alive = { file = '/', interval = '100ms' } }\n"
+    )
+    site.apply()
+    units = {
+        name: f"{site.name}-{name}.service" for name in ("plain", "strict", "drain", "told", "boxed", "own")
+    }
+    units |= {f"pool@{number}": f"{site.name}-pool@{number}.service" for number in (1, 2)}
+    for unit in units.values():
+        shown = machine.show(unit, "ActiveState", "StatusText", "MainPID")
+        assert shown["ActiveState"] == "active"
+        (monitor,) = monitor_of(machine, unit)
+        parent, group = machine.run(["ps", "-o", "ppid=,pgid=", "-p", monitor]).stdout.split()
+        assert (parent, group) == ("1", machine.run(["ps", "-o", "sid=", "-p", monitor]).stdout.strip())
+        assert machine.read(f"/proc/{shown['MainPID']}/cmdline").split("\0")[0] != "/usr/bin/python3 -I"
+        assert "run.py" not in machine.read(f"/proc/{shown['MainPID']}/cmdline")
+    assert "'Serving HTTP on" in machine.show(units["told"], "StatusText")["StatusText"]
+    assert "tcp 4105" in machine.show(units["boxed"], "StatusText")["StatusText"]
+    told = site.environment(units["plain"])
+    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LC_CTYPE"} & told.keys()
+    assert {"NOTIFY_SOCKET"} < site.environment(units["own"]).keys()
+
+    pids = {name: machine.show(unit, "MainPID")["MainPID"] for name, unit in units.items()}
+    for name in ("plain", "strict"):
+        machine.run(["kill", "-KILL", *monitor_of(machine, units[name])])
+    # systemd misses the pings of the strict one; the other goes on alone.
+    assert restarted(site, "strict", pids["strict"])["NRestarts"] == "1"
+    assert machine.show(units["plain"], "MainPID", "NRestarts") == {
+        "MainPID": pids["plain"],
+        "NRestarts": "0",
+    }
+
+    (drain,) = monitor_of(machine, units["drain"])
+    mode(site, "drain", "drain")
+    machine.systemctl("stop", units["drain"])
+    journal = machine.journal(units["drain"])
+    assert "drained" in journal
+    assert not [line for line in journal if "Watchdog" in line]
+    shown = machine.show(units["drain"], "ActiveState", "Result", "StatusText")
+    assert (shown["ActiveState"], shown["Result"]) == ("inactive", "success")
+    assert not machine.run(["ps", "-p", drain], check=False).stdout.count(drain)
+    site.remove()
+    assert processes(machine, "runtime/run.py") == []
+
+
+def test_a_start_that_fails_says_why(site: Site) -> None:
+    machine = site.machine
+    site.config(
+        '[process.never]\ncommand = "sleep 1000"\nrestart = { limit = 2, delay = "100ms" }\n'
+        'health.startup = { tcp = 4201, interval = "200ms", retries = 2 }\n'
+        '[process.late]\ncommand = "sleep 1000"\nrestart = "no"\nstart_timeout = "1s"\n'
+        'health.ready = { exec = ["sh", "-c", "echo no database; exit 3"], start_interval = "100ms" }\n'
+        '[process.gone]\ncommand = "/srv/gone/program"\nhealth.alive = { file = "/" }\nrestart = "no"\n'
+        '[process.halted]\ncommand = "sleep 1000"\nuser = "daemon"\n'
+        f'health.alive = {{ file = "/run/{site.name}", action = "stop", interval = "100ms", retries = 2 }}\n'
+    )
+    machine.run(["touch", f"/run/{site.name}"])
+    failures = site.applied("--allow-missing", code=4).failures
+    never, late, gone, halted = (
+        f"{site.name}-{name}.service" for name in ("never", "late", "gone", "halted")
+    )
+    assert sorted(failures) == sorted([gone, late, never])
+    assert "did not start: tcp 4201 refused: restart" in str(failures[never])
+    assert machine.show(late, "StatusText")["StatusText"].startswith(
+        "waiting for ready: sh exited with 3: no database (attempt "
+    )
+    assert machine.show(gone, "ExecMainStatus", "Result") == {"ExecMainStatus": "203", "Result": "exit-code"}
+    assert "pm-native-run: cannot run /srv/gone/program: No such file or directory" in machine.journal(gone)
+    # The limit counts starts that fail slowly, too.
+    machine.wait_until(never, ActiveState="failed", NRestarts="3", timeout=10)
+
+    machine.run(["rm", f"/run/{site.name}"])
+    machine.wait_until(halted, ActiveState="failed", Result="watchdog", NRestarts="0")
+    assert machine.show(halted, "StatusText")["StatusText"].startswith("unhealthy: file ")
+
+
+CHAIN = """
+[process.migrate]
+command = "{migrate}"
+kind = "task"
+
+[process.db]
+command = ["sh", "-c", "test -e migrated && sleep 1; touch up; exec sleep 1000"]
+depends_on = {{ migrate = "completed" }}
+health.ready = {{ file = "up", start_interval = "100ms" }}
+
+[process.api]
+command = ["sh", "-c", "test -e up && touch api; exec sleep 1000"]
+depends_on = {{ db = "ready" }}
+health.ready = {{ file = "api", start_interval = "100ms" }}
+
+[process.web]
+command = ["sh", "-c", "touch web; test -e api && exec sleep 1000"]
+depends_on = {{ api = "ready" }}
+restart = {{ delay = "1h" }}
+"""
+
+
+def test_a_chain_waits_until_each_link_is_ready(site: Site) -> None:
+    machine = site.machine
+    site.config(CHAIN.format(migrate="touch migrated"))
+    site.apply()
+    names = ("migrate", "db", "api", "web")
+    units = [f"{site.name}-{name}.service" for name in names]
+    begin, reached = "ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic"
+    shown = [machine.show(unit, begin, reached) for unit in units]
+    begun, ready = ([int(item[key]) for item in shown] for key in (begin, reached))
+    assert all(earlier <= later for earlier, later in zip(ready, begun[1:], strict=False))
+    assert ready[1] - begun[1] > 1_000_000
+
+    site.remove()
+    machine.run(["sh", "-c", "rm -f migrated up api web"], cwd=site.folder)
+    site.config(CHAIN.format(migrate="sh -c 'echo no such table; exit 7'"))
+    said = site.apply(code=4).stdout
+    assert f"{units[0]}: its job failed because the control process exited with error code" in said
+    assert "| no such table" in said
+    assert f"{units[1]}: a job it depends on failed" in said
+    assert f"| {units[1]} is not ready" in said
+    assert f"| {units[2]} is not ready" in said
+    assert machine.run(["ls"], cwd=site.folder).stdout.split() == ["pm-native.toml"]

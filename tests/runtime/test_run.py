@@ -1,0 +1,353 @@
+"""`pm-native-run` as systemd runs it, with the test as systemd: what the program gets, and what systemd hears."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN = Path(__file__).parents[2] / "pm_native/runtime/run.py"
+PYTHON = [sys.executable, "-I", "-S"]
+SLEEP = ["/bin/sleep", "1000"]
+FAST = ["--interval=0.1s", "--start-interval=0.1s", "--timeout=0.3s", "--retries=2"]
+# The modules of Python's that a monitor may load beside what `python3 -I -S` has loaded by itself.
+OS = {"__future__", "_collections_abc", "_stat", "genericpath", "os", "os.path", "posixpath", "stat"}
+SMALL = OS | {"_heapq", "_socket", "errno", "heapq", "select"}
+
+
+class Systemd:
+    """systemd's end of the notification socket, and a `systemctl` that tells the state in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.unit = f"{folder.name}-{os.getpid()}.service"  # of this test, among all processes of the host
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "notify"))
+        self.socket.settimeout(10)
+        self.state = folder / "state"
+        self.state.write_text("active\n")
+        tool = folder / "systemctl"
+        tool.write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\ncat {self.state}\n')
+        tool.chmod(0o755)
+        self.environment = {"PATH": f"{folder}:/usr/bin:/bin", "NOTIFY_SOCKET": str(folder / "notify")}
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, *options: str, command: list[str] = SLEEP, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        words = [*PYTHON, str(RUN), f"--unit={self.unit}", *options, "--", *command]
+        # The group is the program's own, as a unit's is.
+        process = subprocess.Popen(
+            words,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.running.append(process)
+        return process
+
+    def heard(self, word: str = "") -> str:
+        """The next message that holds the word."""
+        while True:
+            message = self.socket.recv(5000).decode()
+            if word in message and not message.startswith("EXTEND_TIMEOUT_USEC="):
+                return message
+
+    def monitors(self) -> list[int]:
+        """The processes of monitors, and of programs that are about to be executed."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with suppress(OSError):
+                    words = (entry / "cmdline").read_bytes().split(b"\0")
+                    if f"--unit={self.unit}".encode() in words and is_running(int(entry.name)):
+                        found.append(int(entry.name))
+        return found
+
+    def close(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.communicate()
+        deadline = time.monotonic() + 5
+        while self.monitors() and time.monotonic() < deadline:
+            os.sched_yield()
+        self.socket.close()
+        assert self.monitors() == []
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def fill(channel: socket.socket) -> None:
+    """Send until there is no room."""
+    with suppress(BlockingIOError):
+        while True:
+            channel.send(b"flood")
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[Systemd]:
+    made = Systemd(tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_program_gets_what_systemd_gave(systemd: Systemd) -> None:
+    show = 'env; echo "pid $$"; cat /proc/self/status; ls -l /proc/self/fd'
+    options = ("--alive", "--file=/", "--strict")
+    given = {"WATCHDOG_PID": "1", "WATCHDOG_USEC": "9", "LISTEN_FDS": "0", "A": "b c\udcff"}
+    process = systemd.start(*options, command=["/bin/sh", "-c", show], **given)
+    output, errors = process.communicate(timeout=10)
+    lines = output.decode(errors="surrogateescape").splitlines()
+    shell = ("PWD=", "OLDPWD=", "SHLVL=", "_=")  # what a shell adds
+    told = {line for line in lines if "=" in line and not line.startswith(shell)}
+    assert told == {f"PATH={systemd.environment['PATH']}", "LISTEN_FDS=0", "A=b c\udcff"}
+    assert f"pid {process.pid}" in lines  # the very process that systemd started
+    ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
+    assert ignored == 1 << (signal.SIGPIPE - 1)  # as systemd leaves it; not SIGXFSZ, which Python ignores
+    blocked = next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:"))
+    assert blocked == 0
+    assert len([line for line in lines if "->" in line]) == 4  # 0, 1, 2 and that of ls
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_sigpipe_is_as_the_unit_says(systemd: Systemd) -> None:
+    process = systemd.start("--default-sigpipe", command=["/bin/cat", "/proc/self/status"])
+    output, _ = process.communicate(timeout=10)
+    assert b"SigIgn:\t0000000000000000" in output
+
+
+def test_a_program_that_speaks_keeps_its_socket(systemd: Systemd) -> None:
+    process = systemd.start("--notify", "--alive", "--file=/", command=["/usr/bin/env"], WATCHDOG_USEC="9")
+    output, _ = process.communicate(timeout=10)
+    assert f"NOTIFY_SOCKET={systemd.environment['NOTIFY_SOCKET']}".encode() in output
+    assert b"WATCHDOG_USEC=9" in output
+
+
+def test_exit_status_and_signals_are_the_programs_own(systemd: Systemd) -> None:
+    assert systemd.start("--alive", "--file=/", command=["/bin/sh", "-c", "exit 7"]).wait(10) == 7
+    assert systemd.start("--alive", "--file=/", command=["/bin/sh", "-c", "kill -ABRT $$"]).wait(10) == -6
+
+
+def test_a_program_that_cannot_be_run(systemd: Systemd) -> None:
+    process = systemd.start("--ready", "--file=/", command=["/no/such/program"])
+    _, errors = process.communicate(timeout=10)
+    assert errors == b"pm-native-run: cannot run /no/such/program: No such file or directory\n"
+    assert process.returncode == 203
+    systemd.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.socket.recv(1)  # not even READY=1 of a check that would pass
+
+
+def test_options_that_make_no_sense(systemd: Systemd) -> None:
+    process = systemd.start("--what")
+    assert process.communicate(timeout=10)[1] == b"pm-native-run: unknown option --what\n"
+    assert process.returncode == 2
+
+
+def test_without_checks_nothing_stays_behind(systemd: Systemd) -> None:
+    process = systemd.start(command=["/bin/cat"])
+    process.wait(10)
+    assert systemd.monitors() == []
+
+
+def test_ready_by_tcp_after_refusals(systemd: Systemd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    systemd.start(f"--port={port}", "--ready", "--tcp", *FAST)
+    assert systemd.heard() == f"STATUS=waiting for ready: tcp {port} refused (attempt 1)"
+    with socket.create_server(("127.0.0.1", port)):
+        assert systemd.heard("READY") == f"READY=1\nSTATUS=ready (tcp {port})"
+    # Later it is told, and restarts nothing.
+    assert systemd.heard() == f"STATUS=ready so far, tcp {port} refused (1 of 2)"
+    assert systemd.heard() == f"STATUS=not ready: tcp {port} refused"
+    with socket.create_server(("127.0.0.1", port)):
+        assert systemd.heard() == f"STATUS=ready (tcp {port})"
+
+
+def test_more_time_is_asked_for_while_it_starts(systemd: Systemd) -> None:
+    systemd.start("--start-timeout=1s", "--ready", "--file=/no/such", *FAST)
+    first = [systemd.socket.recv(5000).decode() for _ in range(2)]
+    assert first == [
+        "STATUS=waiting for ready: file such: no such file or directory (attempt 1)",
+        f"EXTEND_TIMEOUT_USEC={int((0.1 + 0.3 + 5) * 1e6)}",
+    ]
+    deadline = time.monotonic() + 1.5
+    later = []
+    while time.monotonic() < deadline:
+        later.append(systemd.socket.recv(5000).decode())
+    assert not later[-1].startswith("EXTEND")  # its time is over: systemd decides
+
+
+def test_phases_come_one_after_the_other(systemd: Systemd) -> None:
+    folder = systemd.folder
+    words = [f"--startup --file={folder}/a", f"--ready --file={folder}/b", f"--alive --file={folder}/c"]
+    systemd.start(*(word for line in words for word in [*line.split(), *FAST]))
+    assert systemd.heard().startswith("STATUS=waiting for startup: file a: ")
+    (folder / "a").touch()
+    assert systemd.heard("ready").startswith("STATUS=waiting for ready: file b: ")
+    (folder / "c").touch()
+    (folder / "b").touch()
+    assert systemd.heard("READY") == "READY=1\nSTATUS=ready (file b)"
+    assert systemd.heard() == "STATUS=ready (file b); alive (file c)"
+
+
+def test_what_is_not_alive_is_restarted_by_systemd(systemd: Systemd) -> None:
+    beat = systemd.folder / "beat"
+    beat.touch()
+    systemd.start("--alive", f"--file={beat}", *FAST)
+    assert systemd.heard() == "READY=1\nSTATUS=started"
+    assert systemd.heard() == "STATUS=alive (file beat)"
+    beat.unlink()
+    why = "file beat: no such file or directory"
+    assert systemd.heard() == f"STATUS=alive so far, {why} (1 of 2)"
+    assert systemd.heard() == f"STATUS=unhealthy: {why}"
+    assert systemd.heard() == f"STATUS=unhealthy: {why}, 2 times\nWATCHDOG=trigger"
+    assert (systemd.folder / "asked").read_text() == f"show --property=ActiveState --value {systemd.unit}\n"
+
+
+@pytest.mark.parametrize("state", ["deactivating", "activating", "reloading", "failed"])
+def test_nothing_is_done_to_a_unit_in_another_state(systemd: Systemd, state: str) -> None:
+    """A trigger while a program drains would kill it: systemd itself does not look at the state."""
+    systemd.state.write_text(f"{state}\n")
+    beat = systemd.folder / "beat"
+    beat.touch()
+    systemd.start("--alive", f"--file={beat}", *FAST)
+    systemd.heard("alive")
+    beat.unlink()
+    asked = systemd.folder / "asked"
+    deadline = time.monotonic() + 10
+    while not (asked.exists() and asked.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    systemd.state.write_text("active\n")
+    heard: list[str] = []
+    while not heard or "WATCHDOG" not in heard[-1]:
+        heard.append(systemd.heard())
+    assert [message for message in heard if "WATCHDOG" in message] == heard[-1:]
+
+
+def test_a_start_that_fails_is_ended(systemd: Systemd) -> None:
+    systemd.state.write_text("activating\n")
+    systemd.start("--startup", "--exec=/bin/sh", "--arg=-c", "--arg=echo one; echo two; exit 3", *FAST)
+    assert systemd.heard() == "STATUS=waiting for startup: sh exited with 3: two (attempt 1)"
+    assert systemd.heard("WATCHDOG") == "STATUS=did not start: sh exited with 3: two\nWATCHDOG=trigger"
+
+
+def test_other_actions(systemd: Systemd) -> None:
+    page = systemd.folder / "page"
+    script = f'echo "$PM_NATIVE_HEALTH $MAINPID $1" >{page}.new; mv {page}.new {page}'
+    process = systemd.start(
+        "--ready", "--file=/", *FAST, "--alive", "--file=/no", "--start-period=0s", *FAST,
+        "--on-failure-run=/bin/sh", "--arg=-c", f"--arg={script}", "--arg=sh", "--arg=you",
+    )  # fmt: skip
+    deadline = time.monotonic() + 10
+    while not page.exists():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    assert page.read_text().startswith("unhealthy: file no: no such file or directory")
+    assert page.read_text().endswith(f" {process.pid} you\n")
+
+    trap = "trap 'echo got it; exit 5' USR1; while :; do sleep 0.05; done"
+    process = systemd.start(
+        "--alive", "--file=/no", *FAST, "--on-failure=signal:SIGUSR1", command=["/bin/sh", "-c", trap]
+    )
+    assert process.communicate(timeout=10)[0] == b"got it\n"
+    assert process.returncode == 5
+
+
+def test_probes_do_not_outlive_their_timeout_nor_leave_anything(systemd: Systemd) -> None:
+    pids = systemd.folder / "pids"
+    script = f"sleep 1000 & echo $! >>{pids}; echo $$ >>{pids}; sleep 1000"
+    systemd.start("--ready", "--exec=/bin/sh", "--arg=-c", f"--arg={script}", *FAST)
+    assert systemd.heard() == "STATUS=waiting for ready: exec: no answer within 0.3 s (attempt 1)"
+    for pid in pids.read_text().split()[:2]:
+        assert not is_running(int(pid))
+
+
+def test_output_in_a_log_file_of_this_run_alone(systemd: Systemd) -> None:
+    log = systemd.folder / "log"
+    log.write_text("ready of the last run\n")
+    script = f"sleep 0.3; echo not yet >>{log}; echo ready 1 >>{log}; exec sleep 1000"
+    systemd.start("--ready", "--output=^ready", f"--log={log}", *FAST, command=["/bin/sh", "-c", script])
+    assert systemd.heard() == "STATUS=waiting for ready: output without '^ready' so far (attempt 1)"
+    assert systemd.heard("READY") == "READY=1\nSTATUS=ready (output 'ready 1')"
+
+
+def test_a_monitor_goes_with_its_program_and_not_with_signals_for_it(systemd: Systemd) -> None:
+    process = systemd.start("--alive", "--file=/", *FAST)
+    systemd.heard("READY")
+    (monitor,) = [pid for pid in systemd.monitors() if pid != process.pid]
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGWINCH):
+        os.kill(monitor, number)
+    systemd.heard("alive")
+    assert systemd.monitors() == [monitor]
+    process.kill()
+    process.wait(5)
+    deadline = time.monotonic() + 5
+    while systemd.monitors():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def test_it_survives_a_systemd_that_does_not_listen(systemd: Systemd) -> None:
+    """READY=1 waits until there is room for it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as flood:
+        flood.connect(str(systemd.folder / "notify"))
+        fill(flood)
+        systemd.start("--alive", "--file=/", *FAST)
+        fill(flood)
+    assert systemd.heard("READY") == "READY=1\nSTATUS=started"
+
+
+def loaded(modules: str) -> set[str]:
+    """What `python3 -I -S` loads more when these are imported."""
+    code = (
+        f"import sys; old = set(sys.modules); sys.path.insert(0, {str(RUN.parents[2])!r}); import {modules}"
+    )
+    code += "; print(*sorted(set(sys.modules) - old))"
+    return set(subprocess.check_output([*PYTHON, "-c", code], text=True).split())
+
+
+def test_what_stands_before_the_program_loads_next_to_nothing() -> None:
+    assert loaded("pm_native.runtime.launch") - OS == {
+        "pm_native",
+        "pm_native.runtime",
+        "pm_native.runtime.arguments",
+        "pm_native.runtime.launch",
+    }
+
+
+def test_a_monitor_loads_little() -> None:
+    parts = (
+        "instance",
+        "target",
+        "checker",
+        "probes",
+        "http",
+        "loop",
+        "tell",
+        "spawn",
+        "memory",
+        "arguments",
+    )
+    own = {"pm_native", "pm_native.runtime", *(f"pm_native.runtime.{part}" for part in parts)}
+    modules = loaded(", ".join(f"pm_native.runtime.{part}" for part in parts))
+    assert modules - own == SMALL
