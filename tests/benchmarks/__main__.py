@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.booted import job_figures, restart_figure, status_figure, switch_figures
 from tests.benchmarks.cold import generate_figures, help_figure
+from tests.benchmarks.health import health_figures
 from tests.benchmarks.measure import CHECKOUT
 from tests.benchmarks.rolling import kill_figures, rolling_figures
 from tests.machine.harness import MachineUnavailableError
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "kills": kill_figures,
     "restart": restart_figure,
     "switch": switch_figures,
+    "health": health_figures,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 # Files in memory where that can be: no benchmark is about the disk, and a disk is never twice the same.
