@@ -80,7 +80,7 @@ def _settings(process: Process) -> list[str]:
             lines += [
                 f"  {field.name}.{part.name} = {getattr(value, part.name)!r}"
                 for part in fields(value)
-                if getattr(value, part.name) != getattr(default, part.name)
+                if default is None or getattr(value, part.name) != getattr(default, part.name)
             ]
         else:
             lines.append(

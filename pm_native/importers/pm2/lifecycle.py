@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from pm_native.model.project import Limits, ProcessKind, Restart, RestartPolicy, Stop, StopMode
+from pm_native.model.project import Channel, Limits, ProcessKind, Restart, RestartPolicy, Stop, StopMode
 from pm_native.model.quantity import QuantityError, format_duration, parse_signal
 
 TYPE_CHECKING = False
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pm_native.importers.pm2.values import App
 
 _MSEC = 1_000
+LISTEN_TIMEOUT_MS = 3000.0  # PM2's own
 _MAX_RESTARTS, _MIN_UPTIME_MS, _KILL_TIMEOUT_MS = 16, 1000, 1600  # PM2's defaults
 _BACKOFF_FACTOR, _BACKOFF_MAX_MS = 1.5, 15_000
 _COUNT_MAX = 1_000_000  # more is "no limit"
@@ -159,12 +160,6 @@ class Lifecycle:
             message = "treekill: false leaves children running; here the signal reaches the program alone, and what is left is killed"
             hint = "KillMode=process in a drop-in keeps them: systemctl edit UNIT"
             self.problems.warning(self.app.place("treekill"), message, code="pm2-treekill", hint=hint)
-        if self.app.flag("shutdown_with_message", default=False):
-            message = "shutdown_with_message: the program gets SIGINT here, not the message 'shutdown'"
-            hint = "let it handle SIGINT: process.on('SIGINT', ...)"
-            self.problems.warning(
-                self.app.place("shutdown_with_message"), message, code="pm2-message", hint=hint
-            )
         return Stop(
             signal=self._signal(),
             timeout_usec=int(timeout_ms * _MSEC),
@@ -279,18 +274,31 @@ class Lifecycle:
         """Whether the value stands in the source as a string, so that a part of it can be pointed at."""
         return place.source.line(place.line)[place.column : place.column + len(text)] == text
 
-    def tell_readiness(self) -> None:
-        """A warning for wait_ready: nothing waits for `process.send('ready')` yet."""
-        if self.app.flag("wait_ready", default=False):
-            message = (
-                "wait_ready: nothing waits for process.send('ready'); the program counts as up once it runs"
-            )
-            hint = "what depends on it must retry"
-            self.problems.warning(self.app.place("wait_ready"), message, code="pm2-wait-ready", hint=hint)
-        elif self.app.has("listen_timeout"):
+    def channel(self, kind: ProcessKind) -> Channel | None:
+        """PM2's messages: the program says that it is ready, or is asked to end by one."""
+        ready = self.app.flag("wait_ready", default=False)
+        shutdown = self.app.flag("shutdown_with_message", default=False)
+        if not ready and self.app.has("listen_timeout"):
             hint = "it can go"
             message = "listen_timeout has no meaning here: it belongs to wait_ready and to `pm2 reload`"
             self.problems.note(self.app.place("listen_timeout"), message, code="pm2-ignored", hint=hint)
+        if not (ready or shutdown):
+            return None
+        if kind is ProcessKind.TASK:
+            place = self.app.place("wait_ready" if ready else "shutdown_with_message")
+            hint = "take it out"
+            self.problems.note(place, "a job of a timer gets no messages", code="pm2-ignored", hint=hint)
+            return None
+        self._origin("channel.ready", "wait_ready")
+        self._origin("channel.ready_timeout", "listen_timeout")
+        self._origin("channel.shutdown", "shutdown_with_message")
+        # PM2 takes a program that says nothing as ready.
+        timeout_ms = (self._milliseconds("listen_timeout", 0) or LISTEN_TIMEOUT_MS) if ready else None
+        return Channel(
+            ready=ready,
+            ready_timeout_usec=None if timeout_ms is None else int(timeout_ms * _MSEC),
+            shutdown=shutdown,
+        )
 
     def _origin(self, path: str, key: str) -> None:
         if self.app.has(key):

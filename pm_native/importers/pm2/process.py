@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pm_native.importers.pm2.command import CommandBuilder
 from pm_native.importers.pm2.environment import EnvironmentReader
 from pm_native.importers.pm2.lifecycle import Lifecycle
 from pm_native.model.names import NAME_MAX, is_name, nearest_name
-from pm_native.model.project import JOURNAL, NULL, Limits, Logs, PassThrough, Process, ProcessKind
+from pm_native.model.project import JOURNAL, NULL, Limits, Listen, Logs, PassThrough, Process, ProcessKind
+from pm_native.model.record import OnChange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pm_native.errors import Diagnostics, Span
     from pm_native.importers.base import ImportOptions
     from pm_native.importers.pm2.command import Command
     from pm_native.importers.pm2.values import App
+    from pm_native.model.project import Variable
     from pm_native.syntax.node import Node
 
 _JOURNAL_PATHS = frozenset(
@@ -25,6 +30,8 @@ _JOURNAL_PATHS = frozenset(
 _NULL_PATHS = frozenset({"NULL", "/dev/null"})
 _MODES = {"fork": False, "fork_mode": False, "cluster": True, "cluster_mode": True}
 _INSTANCES_MAX = 1024
+_PORT_MAX = 65535
+_SHARED_DELAY_USEC = 100_000
 
 
 class ProcessReader:
@@ -59,10 +66,14 @@ class ProcessReader:
             environment.add(self.variant(self.options.variant), f"env_{self.options.variant}")
         environment.add_own(is_python=command.is_python)
         counters = environment.counters(is_pool=is_pool)
-        self.tell_cluster(command, instances, {counter.variable for counter in counters})
+        counted = {counter.variable for counter in counters}
+        listen = self.listen(command, kind, instances, counted, environment.variables)
+        if not listen.share:
+            self.tell_cluster(command, instances, counted)
         lifecycle = Lifecycle(self.app, self.options.environ, self.origins, self.problems)
-        lifecycle.tell_readiness()
         restart = lifecycle.restart()
+        if listen.share:  # these restart without a limit: not as fast as they can end
+            restart = replace(restart, delay_usec=max(restart.delay_usec, _SHARED_DELAY_USEC))
         memory = lifecycle.memory_bytes()
         user, group = self.identity("user", "uid"), self.identity("group", "gid")
         for variable, value in environment.variables.items():
@@ -75,6 +86,9 @@ class ProcessReader:
             kind=kind,
             instances=instances,
             counters=counters,
+            listen=listen,
+            channel=lifecycle.channel(kind),
+            on_change=OnChange.RELOAD if listen.share else OnChange.RESTART,
             restart=restart,
             stop=lifecycle.stop(restart.prevent_codes),
             limits=Limits() if is_pool else lifecycle.limits(memory),
@@ -187,6 +201,32 @@ class ProcessReader:
             return command.is_node and (isinstance(value, str) or (number is not None and number >= -1))
         return _MODES[mode]
 
+    def listen(
+        self,
+        command: Command,
+        kind: ProcessKind,
+        instances: int | str | None,
+        counted: set[str],
+        variables: Mapping[str, Variable],
+    ) -> Listen:
+        """The listener that PM2's cluster shares among its workers, where the port is known: PORT of all of them."""
+        port = variables.get("PORT")
+        is_known = port is not None and port.value.isascii() and port.value.isdecimal()
+        if (
+            not (self.is_cluster(command) and command.is_node and is_known)
+            or instances is None
+            or kind is ProcessKind.TASK
+            or "PORT" in counted
+            or port is None
+            or not 0 < int(port.value) <= _PORT_MAX
+        ):
+            return Listen()
+        self.origins["listen"] = port.span
+        hint = '`on_change = "reload"` restarts one after the other, as `pm2 reload` does: pm-native reload'
+        message = f"the instances share port {port.value}, which systemd holds, as PM2's workers do"
+        self.problems.note(port.span, message, code="pm2-cluster-shared", hint=hint)
+        return Listen(port=int(port.value), share=True)
+
     def tell_cluster(self, command: Command, instances: int | str | None, counted: set[str]) -> None:
         """What a pool loses against PM2's cluster: the one listener that all its workers share."""
         mode = self.app.text("exec_mode")
@@ -213,7 +253,7 @@ class ProcessReader:
                 "and the others fail with EADDRINUSE"
             )
             hint = (
-                "give each a port of its own (env: { PORT: 3000 }, increment_var: 'PORT', and a proxy before them), "
+                "name the port, and they share it (env: { PORT: 3000 }; the program listens on process.env.PORT or on it), "
                 "or instances: 1; programs that open no port need nothing"
             )
             self.problems.warning(place, message, code="pm2-cluster-port", hint=hint)
