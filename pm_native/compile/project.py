@@ -379,8 +379,9 @@ def exec_words(settings: list[Setting]) -> tuple[Text, ...]:
 
 
 def _contents(process: Process) -> Iterator[str]:
-    """What the process reads beside its units: what it says itself, and environment files that are passed through."""
+    """What the process reads beside its units: what it says itself, secrets, environment files passed through."""
     yield from map(plain_path, process.restart_on)
+    yield from (plain_path(secret.path) for secret in process.secrets)
     for item in process.systemd:
         if (item.section, item.name) == ("Service", "EnvironmentFile"):
             for value in item.values:

@@ -129,7 +129,7 @@ def test_pool_has_its_secrets_as_files_and_variables_and_nobody_is_told_them(sit
     assert files_with(machine, site, secrets) == []
 
 
-def test_changed_secret_is_taken_up_by_the_next_start(site: Site) -> None:
+def test_changed_secret_is_a_change_that_the_plan_tells_and_apply_takes_up(site: Site) -> None:
     machine, unit = site.machine, f"{site.name}-api.service"
     put(site, "in/password", "first\n\n")
     site.config(
@@ -139,8 +139,12 @@ def test_changed_secret_is_taken_up_by_the_next_start(site: Site) -> None:
     site.apply()
     wait_for_words(machine, unit, "first.")
     put(site, "in/password", "second")
-    site.pm_native("restart", f"{site.name}/api")
+    plan = site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout
+    assert f"{site.folder}/in/password" in plan
+    assert found_in(("first", "second"), {"plan": plan}) == []
+    assert site.applied().steps == [f"restart {unit}"]
     wait_for_words(machine, unit, "second.")
+    assert site.applied().steps == []
 
 
 def test_secret_that_is_not_there_fails_the_start_and_says_why(site: Site) -> None:
