@@ -85,6 +85,19 @@ def tcp_address(text: str, target: Target) -> tuple[str, int]:
     return host.strip("[]") or LOCALHOST, int(port)
 
 
+def resolved(address: tuple[str, int]) -> tuple[int, Address]:
+    """The family and address of a host; a literal one is not looked up, which would load half a MiB of libraries."""
+    host, port = address
+    for family in (_socket.AF_INET, _socket.AF_INET6):
+        try:
+            _socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return family, (host, port)
+    found = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+    return found[0][0], found[0][4]
+
+
 def unix_address(path: str, target: Target) -> str:
     """The address of a socket in the program's own file system; `@name` is abstract."""
     return f"\0{path[1:]}" if path.startswith("@") else f"{target.root}{path}"
@@ -123,8 +136,7 @@ class Connection:
         address: Address = self._address
         family: int = _socket.AF_UNIX
         if not isinstance(address, str):
-            found = _socket.getaddrinfo(address[0], address[1], 0, _socket.SOCK_STREAM)
-            family, address = found[0][0], found[0][4]
+            family, address = resolved(address)
         self.socket = _socket.socket(
             family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         )

@@ -81,22 +81,20 @@ def instances(
     count: int, port: int, environment: dict[str, str], probe: str = "--http=/", interval: str = "1s"
 ) -> Iterator[list[int]]:
     """So many programs with a monitor each, all of them ready; the process ids of the monitors."""
-    before = monitors_of()
+    until(lambda: not monitors_of())
     options = [f"--port={port}", "--ready", "--file=/", "--alive", probe, f"--interval={interval}", "--"]
     programs = [
         subprocess.Popen([*RUN, *options, "/bin/sleep", "600"], env=environment) for _ in range(count)
     ]
     try:
-        until(
-            lambda: len(monitors_of() - before) == count and not (monitors_of() & {p.pid for p in programs})
-        )
+        until(lambda: len(monitors_of()) == count and not (monitors_of() & {p.pid for p in programs}))
         time.sleep(2.5)  # each has probed: what a first probe loads is loaded
-        yield sorted(monitors_of() - before)
+        yield sorted(monitors_of())
     finally:
         for program in programs:
             program.kill()
             program.wait()
-    until(lambda: monitors_of() == before)
+    until(lambda: not monitors_of())
 
 
 def monitors_of() -> set[int]:
