@@ -18,18 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONFIG = """
-[project]
-name = "shop"
-
-[process.clock]
-command = ["/bin/sleep", "infinity"]
-
-[process.worker]
-command = ["/bin/sh", "-c", "while :; do sleep 1000; done"]
-instances = 2
-"""
-RUNNING = ("shop-clock.service", "shop-worker@1.service", "shop-worker@2.service")
+RUNNING = ("shop-web.service", "shop-worker@1.service", "shop-worker@2.service")
 OLDER = "0.0.1-1"
 
 
@@ -47,6 +36,12 @@ def built(kind: str, folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
+def shared(factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run, the same for all processes that test."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 def packages_missing() -> bool:
     needed = {"dpkg-buildpackage", "dh", "dh_python3", "lintian", "rpmbuild", "rpmlint"}
     return any(shutil.which(tool) is None for tool in needed)
@@ -60,12 +55,12 @@ pytestmark = needs_tools
 
 @pytest.fixture(scope="session")
 def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return built("deb", tmp_path_factory.getbasetemp().parent / "packages-deb")
+    return built("deb", shared(tmp_path_factory) / "packages-deb")
 
 
 @pytest.fixture(scope="session")
 def rpms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return built("rpm", tmp_path_factory.getbasetemp().parent / "packages-rpm")
+    return built("rpm", shared(tmp_path_factory) / "packages-rpm")
 
 
 @pytest.fixture(params=["bookworm", "trixie"])
@@ -104,6 +99,14 @@ def older(package: Path, folder: Path) -> Path:
     return folder / "older.deb"
 
 
+def open_shop(machine: Machine) -> None:
+    """The example shop, applied from its folder."""
+    machine.run(["useradd", "--system", "shop"])
+    shutil.copytree(CHECKOUT / "examples/shop", machine.path("/srv") / "shop")
+    for words in (("check",), ("generate",), ("apply", "--settle", "0.2")):
+        machine.run(["pm-native", *words], cwd="/srv/shop")
+
+
 def runs(machine: Machine) -> dict[str, str]:
     """The main process of each unit that runs."""
     return {unit: machine.show(unit, "MainPID", "ActiveState")["MainPID"] for unit in RUNNING}
@@ -136,9 +139,7 @@ def test_deb_installs_runs_upgrades_and_goes_and_the_projects_run_on(
 ) -> None:
     deb = the_one(debs, ".deb")
     clean.run(["dpkg", "--install", put(clean, older(deb, tmp_path), "older.deb")])
-    clean.write("/srv/shop/pm-native.toml", CONFIG)
-    for words in (("check",), ("generate",), ("apply", "--settle", "0.2")):
-        clean.run(["pm-native", *words], cwd="/srv/shop")
+    open_shop(clean)
     before = runs(clean)
     assert "0" not in before.values()
 
@@ -160,8 +161,7 @@ def test_deb_installs_runs_upgrades_and_goes_and_the_projects_run_on(
 
 def test_purge_leaves_nothing_where_no_project_is_left(clean: Machine, debs: list[Path]) -> None:
     clean.run(["dpkg", "--install", put(clean, the_one(debs, ".deb"))])
-    clean.write("/srv/shop/pm-native.toml", CONFIG)
-    clean.run(["pm-native", "apply", "-f", "/srv/shop/pm-native.toml", "--settle", "0"], cwd="/srv/shop")
+    open_shop(clean)
     clean.run(["pm-native", "remove", "shop"])
     purged = clean.run(["dpkg", "--purge", "pm-native"])
     assert "stay" not in purged.stdout
@@ -181,8 +181,7 @@ def test_rpm_installs_runs_and_goes(clean: Machine, rpms: list[Path]) -> None:
     rpm = put(clean, the_one(rpms, ".noarch.rpm"))
     # The names of what it depends on are Fedora's; Debian's own are there.
     clean.run(["rpm", "--install", "--nodeps", rpm])
-    clean.write("/srv/shop/pm-native.toml", CONFIG)
-    clean.run(["pm-native", "apply", "-f", "/srv/shop/pm-native.toml", "--settle", "0.2"], cwd="/srv/shop")
+    open_shop(clean)
     before = runs(clean)
     assert "0" not in before.values()
     erased = clean.run(["rpm", "--erase", "--nodeps", "pm-native"])
