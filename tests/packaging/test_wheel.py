@@ -74,6 +74,10 @@ def test_main_job_runs_from_the_installed_wheel(installed: Path, tmp_path: Path)
     assert units == ["shop-clock.service", "shop.slice", "shop.target"]
 
 
+def test_runner_becomes_the_program(installed: Path, tmp_path: Path) -> None:
+    assert run(installed / "bin/pm-native-run", "--", "/bin/echo", "here", cwd=tmp_path) == "here\n"
+
+
 def test_starter_template_and_shipped_units_are_found(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "bin/pm-native", "init", "--print", cwd=tmp_path).startswith("# ")
     shipped = run(
