@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ import click
 from pm_native.cli.options import DEFAULT_OUTPUT, with_format, with_json, with_scope, with_source
 from pm_native.cli.report import Messages, Result, finish
 from pm_native.cli.style import Style
+from pm_native.model.record import SourceFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ def generate(
 
     problems = Diagnostics(strict=source.strict)
     project = load_source(source, Messages(), problems)
-    bundle = compile_project(project, compile_options(source, scope, root), problems)
+    bundle = compile_project(_with_lock(project), compile_options(source, scope, root), problems)
     written = write_set(bundle, output)
     locked = _write_lock(project)
     result = Result(
@@ -70,6 +73,16 @@ def generate(
         hints=(f"next: pm-native apply{_options(scope, root, output)}",),
     )
     return finish(result)
+
+
+def _with_lock(project: Project) -> Project:
+    """The project with its lock file among its sources as it is about to be, since it is written with the units."""
+    lock = project.lock
+    if lock is None:
+        return project
+    others = (item for item in project.sources if item.path != lock.path)
+    written = SourceFile(path=lock.path, sha256=sha256(lock.text.encode()).hexdigest())
+    return replace(project, sources=(*others, written))
 
 
 def _write_lock(project: Project) -> list[str]:

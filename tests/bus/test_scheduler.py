@@ -130,7 +130,7 @@ def test_an_overdue_job_that_ends_after_all_makes_room() -> None:
         if event.index == 0 and event.outcome is not None:
             fake.finish("a.service", "done")
 
-    specs = [*starts("a", timeout_sec=0.01), *starts("b", timeout_sec=0.02), *starts("c")]
+    specs = [*starts("a", timeout_sec=0.01), *starts("b", timeout_sec=0.5), *starts("c")]
     outcomes = asyncio.run(run_jobs(fake, specs, window=2, on_event=on_event))
     assert stages(outcomes) == ["left", "left", "ended"]
     assert fake.most_queued == 2

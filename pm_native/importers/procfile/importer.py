@@ -15,7 +15,7 @@ from pm_native.errors import Span
 from pm_native.importers.files import Files
 from pm_native.importers.procfile.entries import read_entries
 from pm_native.importers.procfile.fields import FIELDS
-from pm_native.importers.procfile.ports import INSTANCES_MAX, Ports, source_of
+from pm_native.importers.procfile.ports import INSTANCES_MAX, Ports
 from pm_native.importers.procfile.tools import DEFAULT, TOOLS, read_settings
 from pm_native.importers.shell import read_shell_line
 from pm_native.model.names import is_name, nearest_name
@@ -127,7 +127,7 @@ class ProcfileImporter:
             source_path=str(files.path),
             directory=PurePosixPath(files.directory),
             processes=processes,
-            sources=(*files.sources, *([source_of(lock)] if lock is not None else [])),
+            sources=tuple(files.sources),
             lock=lock,
             span=source.whole(),
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from hashlib import sha256
 
-from pm_native.model.record import LockFile, SourceFile
+from pm_native.model.record import LockFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 BASE_PORT, PORT_MAX = 5000, 65535
 INSTANCES_MAX = 99  # more would run into the ports of the next entry
 _VERSION = 1
-
-
-def source_of(lock: LockFile) -> SourceFile:
-    """The record of the lock file as it will be: it is written after it was read."""
-    return SourceFile(path=lock.path, sha256=sha256(lock.text.encode()).hexdigest())
 
 
 class Ports:
@@ -110,7 +104,6 @@ class Ports:
         source = self.files.read(self.lock_path)
         if source is None:
             return {}
-        self.files.sources.pop()  # `source_of` stands for it
         try:
             told = json.loads(source.text)
             ports = {str(name): int(port) for name, port in told["ports"].items()}
