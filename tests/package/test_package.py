@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from pm_native.cli.main import run
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dpkg-deb") is None, reason="there is no dpkg-deb to build with"
@@ -69,11 +66,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def whole(folder: Folder) -> None:
     folder.write("pm-native.toml", WHOLE)
     folder.write("app/serve", "#!/bin/sh\n", mode=0o700)
-    folder.write("app/lib/data.txt", "data\n", mode=0o600)
+    folder.write("app/lib/data.csv", "data\n", mode=0o600)
     folder.write("app/out.log", "noise\n")
     folder.write("app/.git/config", "private\n")
     folder.write("corner.ini", "[corner]\n")
-    (folder.path / "app/latest").symlink_to("lib/data.txt")
+    (folder.path / "app/latest").symlink_to("lib/data.csv")
 
 
 def listing(deb: Path) -> list[str]:
@@ -92,7 +89,7 @@ def test_package_has_the_units_the_files_and_what_tells_of_them(folder: Folder) 
     assert listing(deb) == [
         "-rw-r--r-- root/root ./etc/corner.ini",
         "-rw------- root/root ./etc/pm-native/corner/corner-api.env",
-        "-rw-r--r-- root/root ./srv/corner/lib/data.txt",
+        "-rw-r--r-- root/root ./srv/corner/lib/data.csv",
         "-rwxr-xr-x root/root ./srv/corner/serve",
         "-rw-r--r-- root/root ./usr/lib/systemd/system/corner-api.service",
         "-rw-r--r-- root/root ./usr/lib/systemd/system/corner.slice",
@@ -101,7 +98,7 @@ def test_package_has_the_units_the_files_and_what_tells_of_them(folder: Folder) 
         "-rw-r--r-- root/root ./usr/share/doc/corner/changelog.gz",
         "-rw-r--r-- root/root ./usr/share/doc/corner/copyright",
         "-rw-r--r-- root/root ./usr/share/lintian/overrides/corner",
-        "lrwxrwxrwx root/root ./srv/corner/latest -> lib/data.txt",
+        "lrwxrwxrwx root/root ./srv/corner/latest -> lib/data.csv",
     ]
     conffiles = subprocess.run(
         ["dpkg-deb", "--info", deb, "conffiles"], capture_output=True, text=True, check=True
@@ -147,7 +144,7 @@ def test_digest_of_a_unit_follows_its_files_and_its_secrets(folder: Folder) -> N
     before = digest()
     assert before.split()[1:] == ["restart", "start", "corner-api.service"]
     assert digest() == before
-    folder.write("app/lib/data.txt", "other\n")
+    folder.write("app/lib/data.csv", "other\n")
     changed = digest()
     assert changed != before
     folder.write("pm-native.toml", WHOLE.replace("very-hush", "other-hush"))
@@ -214,6 +211,27 @@ def test_what_cannot_be_packaged_is_told_with_its_place_and_nothing_is_written(
     lines = [line.removeprefix("pm-native.toml") for line in err.splitlines() if ": error: " in line]
     assert "".join(f"{line}\n" for line in lines) == REFUSED[package]
     assert not (folder.path / "dist").exists()
+
+
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="there is no lintian to ask")
+def test_lintian_has_nothing_to_say(folder: Folder) -> None:
+    whole(folder)
+    assert folder.package()[0] == 0
+    words = ["lintian", "--pedantic", "--display-info", "--allow-root", "--fail-on=none"]
+    run = subprocess.run([*words, "dist/corner_1.2.0_all.deb"], capture_output=True, text=True, check=False)
+    assert run.stdout + run.stderr == ""
+
+
+@pytest.mark.skipif(
+    not {shutil.which("rpmlint"), shutil.which("rpmbuild")}.isdisjoint({None}), reason="no rpmlint, rpmbuild"
+)
+def test_rpmlint_has_nothing_to_say(folder: Folder) -> None:
+    whole(folder)
+    assert run(["package", "--rpm"]) == 0
+    config = Path(__file__).resolve().parents[2] / "packaging/rpm/rpmlint.toml"
+    words = ["rpmlint", "--config", str(config), "dist/corner-1.2.0-1.noarch.rpm"]
+    said = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "0 errors, 0 warnings, 0 badness" in said.stdout, said.stdout
 
 
 def test_kind_of_package_has_to_be_said(folder: Folder) -> None:
