@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -109,6 +110,12 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
     made.close()
 
 
+def ignored_signals(status: bytes) -> int:
+    """The mask of SigIgn: in /proc/self/status, without the real-time signals: the C library keeps some, as does who tests."""
+    (mask,) = re.findall(rb"(?m)^SigIgn:\s*([0-9a-f]+)$", status)
+    return int(mask, 16) & ((1 << 31) - 1)
+
+
 def test_the_program_gets_what_systemd_gave(systemd: Systemd) -> None:
     show = 'env; echo "pid $$"; cat /proc/self/status; ls -l /proc/self/fd'
     options = ("--alive", "--file=/", "--strict")
@@ -120,8 +127,9 @@ def test_the_program_gets_what_systemd_gave(systemd: Systemd) -> None:
     told = {line for line in lines if "=" in line and not line.startswith(shell)}
     assert told == {f"PATH={systemd.environment['PATH']}", "LISTEN_FDS=0", "A=b c\udcff"}
     assert f"pid {process.pid}" in lines  # the very process that systemd started
-    ignored = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
-    assert ignored == 1 << (signal.SIGPIPE - 1)  # as systemd leaves it; not SIGXFSZ, which Python ignores
+    assert ignored_signals(output) == 1 << (
+        signal.SIGPIPE - 1
+    )  # as systemd leaves it; not SIGXFSZ, which Python ignores
     blocked = next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:"))
     assert blocked == 0
     assert len([line for line in lines if "->" in line]) == 4  # 0, 1, 2 and that of ls
@@ -131,7 +139,7 @@ def test_the_program_gets_what_systemd_gave(systemd: Systemd) -> None:
 def test_sigpipe_is_as_the_unit_says(systemd: Systemd) -> None:
     process = systemd.start("--default-sigpipe", command=["/bin/cat", "/proc/self/status"])
     output, _ = process.communicate(timeout=10)
-    assert b"SigIgn:\t0000000000000000" in output
+    assert ignored_signals(output) == 0
 
 
 def test_a_program_that_speaks_keeps_its_socket(systemd: Systemd) -> None:
