@@ -69,7 +69,7 @@ RAW_LINES = texts(_IN_LINES, min_size=1).filter(is_whole_line)
 
 PASSED_THROUGH = (
     Directive("Service", "LimitCORE"),
-    Directive("Service", "ExecCondition"),
+    Directive("Service", "ExecStartPost"),
     Directive("Unit", "X-Own"),
 )
 
