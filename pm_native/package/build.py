@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 
 from pm_native.errors import UnavailableError
+from pm_native.package.tree import write_file
 from pm_native.resources import data_directory
 
 TYPE_CHECKING = False
@@ -67,9 +68,7 @@ class Build:
 def write_listing(build: Build) -> None:
     """Put the list of the units into the tree: for root alone, since a digest can tell a short secret by guessing."""
     path = build.staged.root / build.listing.lstrip("/")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{unit}\n" for unit in build.units), encoding="utf-8")
-    path.chmod(0o600)
+    write_file(path, "".join(f"{unit}\n" for unit in build.units), 0o600)
 
 
 def script(build: Build, calls: str) -> str:
@@ -86,26 +85,19 @@ def script(build: Build, calls: str) -> str:
     return f"# shellcheck disable=SC2086\nset -ef\n{head}{common}\n{calls}"
 
 
+def _git(folder: Path, *words: str) -> str:
+    """What git says of the folder; "" where it knows nothing of it, or is not there."""
+    try:
+        run = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return run.stdout.strip()
+
+
 def version_of_git(folder: Path) -> str | None:
     """The version of the newest tag above the folder, with the commits since; None where git knows none."""
-    words = [
-        "git",
-        "-C",
-        str(folder),
-        "describe",
-        "--tags",
-        "--long",
-        "--dirty",
-        "--match",
-        "v[0-9]*",
-        "--match",
-        "[0-9]*",
-    ]
-    try:
-        run = subprocess.run(words, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    match = _DESCRIBED.fullmatch(run.stdout.strip())
+    options = ("--tags", "--long", "--dirty", "--match", "v[0-9]*", "--match", "[0-9]*")
+    match = _DESCRIBED.fullmatch(_git(folder, "describe", *options))
     if match is None:
         return None
     version, commits, commit, dirty = match.groups()
@@ -117,12 +109,8 @@ def build_epoch(folder: Path, config: Path) -> int:
     """The time that the package bears: SOURCE_DATE_EPOCH, the last commit, or that of the config."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return int(given)
-    words = ["git", "-C", str(folder), "log", "-1", "--format=%ct"]
-    try:
-        run = subprocess.run(words, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return int(config.stat().st_mtime)
-    return int(run.stdout) if run.stdout.strip().isdecimal() else int(config.stat().st_mtime)
+    committed = _git(folder, "log", "-1", "--format=%ct")
+    return int(committed) if committed.isdecimal() else int(config.stat().st_mtime)
 
 
 def run_tool(words: Sequence[str], *, package: str, epoch: int) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from pm_native.package.build import run_tool, script, set_times, write_listing
-from pm_native.package.tree import UNITS
+from pm_native.package.tree import UNITS, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,18 +40,18 @@ def build_deb(build: Build, output: Path) -> Path:
     documents.mkdir(parents=True)
     year = datetime.fromtimestamp(build.epoch, UTC).year
     notice = f"{build.project} {build.version}\n\nCopyright: {year} {build.maintainer}\nLicense: {build.license}\n"
-    _write(documents / "copyright", notice)
+    write_file(documents / "copyright", notice)
     (documents / "changelog.gz").write_bytes(gzip.compress(_changelog(build).encode(), 9, mtime=0))
-    _write(root / "usr/share/lintian/overrides" / build.name, "".join(_overrides(build)))
+    write_file(root / "usr/share/lintian/overrides" / build.name, "".join(_overrides(build)))
     control = root / "DEBIAN"
     sums = "".join(_sums(root))
     size = sum(path.lstat().st_size for path in root.rglob("*")) // 1024 + 1
-    _write(control / "control", "".join(_control(build, architecture, size)))
-    _write(control / "md5sums", sums)
+    write_file(control / "control", "".join(_control(build, architecture, size)))
+    write_file(control / "md5sums", sums)
     if build.staged.conffiles:
-        _write(control / "conffiles", "".join(f"{path}\n" for path in build.staged.conffiles))
+        write_file(control / "conffiles", "".join(f"{path}\n" for path in build.staged.conffiles))
     for name, calls in _SCRIPTS.items():
-        _write(control / name, f"#!/bin/sh\n{script(build, calls)}", mode=0o755)
+        write_file(control / name, f"#!/bin/sh\n{script(build, calls)}", mode=0o755)
     set_times(root, build.epoch)
     path = output / f"{build.name}_{build.version}_{architecture}.deb"
     output.mkdir(parents=True, exist_ok=True)
@@ -110,9 +110,3 @@ def _architecture() -> str:
     """The architecture of this host, in the words of dpkg."""
     run = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False)
     return run.stdout.strip() or os.uname().machine
-
-
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    path.chmod(mode)

@@ -42,12 +42,12 @@ def stage(root: Path, name: str, bundle: Bundle, package: Package, problems: Dia
     }
     units = {f"{UNITS}/{item.name}": item for item in bundle.files if item.kind is FileKind.UNIT}
     for path, item in {**units, **environment}.items():
-        _write(root / path.lstrip("/"), item.text, item.mode)
+        write_file(root / path.lstrip("/"), item.text, item.mode)
     for directory in bundle.directories:
         _directory(root / directory.path.lstrip("/"))
     if package.users:
         lines = "".join(f'u {user} - "{name}"\n' for user in package.users)
-        _write(root / f"usr/lib/sysusers.d/{name}.conf", lines, 0o644)
+        write_file(root / f"usr/lib/sysusers.d/{name}.conf", lines, 0o644)
     stager = _Stager(root, problems)
     for packaged in package.files:
         stager.install(packaged)
@@ -148,7 +148,8 @@ def _directory(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True, mode=0o755)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def write_file(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file of the tree, and the folders above it where there are none."""
     _directory(path.parent)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
