@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["CHECKOUT", "Machine", "MachineUnavailableError", "until"]
 
 POLL_SEC = 0.02
+# How long a test waits for what comes at once on an idle host: only a failure takes as long, a busy host does not.
+PATIENCE_SEC = 60.0
 # Joins the machine's cgroups ($1, one a line), so that /proc/self/cgroup reads inside as it would there.
 ENTER = 'for group in $1; do echo 0 >"$group/cgroup.procs"; done; shift; exec "$@"'
 
 
-def until(probe: Callable[[], bool], *, timeout: float, what: Callable[[], str]) -> None:
+def until(probe: Callable[[], bool], *, timeout: float = PATIENCE_SEC, what: Callable[[], str]) -> None:
     """Ask `probe` every 20 ms until it says yes; TimeoutError with `what()` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not probe():
@@ -162,7 +164,7 @@ class Machine:
         env: Mapping[str, str] | None = None,
         user: str | None = None,
         cwd: str | Path | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE_SEC,
     ) -> subprocess.CompletedProcess[str]:
         """Run `argv` inside, as root or `user`; with `check`, a failure is an AssertionError that tells all."""
         done = subprocess.run(
@@ -190,14 +192,14 @@ class Machine:
         env: Mapping[str, str] | None = None,
         user: str | None = None,
         cwd: str | Path | None = None,
-        timeout: float = 60,
+        timeout: float = PATIENCE_SEC,
     ) -> subprocess.CompletedProcess[str]:
         """Run `pm-native ARGS` inside; the rest as `run`."""
         argv = [self.python, "-m", "pm_native", *args]
         return self.run(argv, check=check, input=input, env=env, user=user, cwd=cwd, timeout=timeout)
 
     def systemctl(
-        self, *args: str, check: bool = True, user: str | None = None, timeout: float = 60
+        self, *args: str, check: bool = True, user: str | None = None, timeout: float = PATIENCE_SEC
     ) -> subprocess.CompletedProcess[str]:
         """Run `systemctl ARGS` inside; with `user`, that user's own manager."""
         scope = ["--user"] if user else []
@@ -217,7 +219,7 @@ class Machine:
         return self.run(words, user=user).stdout.splitlines()
 
     def wait_until(
-        self, unit: str, *, timeout: float = 10, user: str | None = None, **properties: str
+        self, unit: str, *, timeout: float = PATIENCE_SEC, user: str | None = None, **properties: str
     ) -> dict[str, str]:
         """Wait until `unit` has these `properties` (ActiveState="active"); their values at that moment.
 

@@ -64,7 +64,7 @@ def test_shop_from_generated_set_to_running_and_a_second_apply_does_nothing(shop
         "shop-worker@2.service",
         "shop.target",
     }
-    until(lambda: "shop" in answer(machine, 8080).lower(), timeout=5, what=lambda: answer(machine, 8080))
+    until(lambda: "shop" in answer(machine, 8080).lower(), what=lambda: answer(machine, 8080))
     done = shop.pm_native("apply")
     assert (done.stdout, done.stderr) == ("shop: nothing to do, 14 files unchanged\n", "")
     assert (shop.runs(), shop.files()) == (runs, files)
@@ -190,7 +190,7 @@ def test_pool_scales_and_each_instance_has_the_port_of_its_number(site: Site) ->
         return [line for line in site.applied().steps if line.split()[0] in {"start", "stop", "restart"}]
 
     def wait_for(*wanted: str) -> None:
-        until(lambda: ports() == list(wanted), timeout=10, what=lambda: repr(ports()))
+        until(lambda: ports() == list(wanted), what=lambda: repr(ports()))
 
     scaled(4)
     wait_for("3000", "3001", "3002", "3003")
@@ -215,7 +215,7 @@ def test_timer_fires_and_follows_its_new_schedule_without_a_restart(site: Site) 
     def ticks() -> int:
         return site.machine.journal(f"{site.name}-tick.service").count("tick")
 
-    until(lambda: ticks() >= 2, timeout=10, what=lambda: f"{ticks()} ticks")
+    until(lambda: ticks() >= 2, what=lambda: f"{ticks()} ticks")
     run = site.machine.show(timer, "InvocationID")
     site.config(task.format("2099-01-02 03:04:05"))
     assert site.applied().steps == [f"write {timer}", "reload-manager systemd"]

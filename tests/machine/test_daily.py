@@ -125,7 +125,6 @@ def project(system_project: Project) -> Project:
 def test_figures_are_those_of_the_program(project: Project) -> None:
     until(
         lambda: (project.rows("hog")["hog"]["cpu_seconds"] or 0) >= 0.3,  # type: ignore[operator]
-        timeout=10,
         what=lambda: str(project.rows("hog")),
     )
     row = project.rows("hog")["hog"]
@@ -198,13 +197,11 @@ def test_restarts_are_counted_and_a_start_by_hand_counts_anew(project: Project) 
     project.machine.wait_until("daily-flaky.service", SubState="auto-restart")
     until(
         lambda: int(project.machine.show("daily-flaky.service", "NRestarts")["NRestarts"]) >= 2,
-        timeout=20,
         what=lambda: str(project.rows("flaky")),
     )
     project.machine.write(f"{project.directory}/calm", "")
     until(
         lambda: "calm" in project.machine.journal("daily-flaky.service"),
-        timeout=20,
         what=lambda: str(project.rows("flaky")),
     )
     assert restarts() == int(project.machine.show("daily-flaky.service", "NRestarts")["NRestarts"]) >= 2
@@ -318,7 +315,6 @@ def test_own_manager_of_a_user(user_project: Project) -> None:
     assert {rows[name]["active_state"] for name in ("hog", "api@1", "api@2", "api@3")} == {"active"}
     until(
         lambda: (user_project.rows("hog")["hog"]["memory_bytes"] or 0) > 50 * MIB,  # type: ignore[operator]
-        timeout=10,
         what=lambda: str(user_project.rows("hog")),
     )
     before = user_project.pids("api@1", "api@2")

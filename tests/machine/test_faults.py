@@ -80,7 +80,7 @@ def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
     site.config(SLOW.format("slow"))
     with applying(site, f"{site.name}-slow.service") as run:
         said = site.apply(code=75).stderr
-        _, err = run.communicate(timeout=20)
+        _, err = run.communicate(timeout=60)
     assert (run.returncode, "error" in err) == (0, False)
     holder, _, rest = said.partition(") is changing this project")
     assert holder.startswith("error: pm-native apply (pid ")
@@ -222,7 +222,7 @@ def test_job_that_somebody_cancels_is_told_and_started_by_the_next_apply(site: S
     site.config(SLOW.format("slow"))
     with applying(site, unit) as run:
         machine.systemctl("cancel")
-        out, _ = run.communicate(timeout=20)
+        out, _ = run.communicate(timeout=60)
     assert run.returncode == 4
     assert f"{unit}: its job was cancel" in out
     site.apply()
@@ -241,7 +241,7 @@ def test_stop_that_somebody_cancels_leaves_the_unit_ours_until_it_has_stopped(si
     ) as run:
         machine.wait_until(unit, ActiveState="deactivating")
         machine.systemctl("cancel")
-        out, _ = run.communicate(timeout=20)
+        out, _ = run.communicate(timeout=60)
     assert (run.returncode, f"{unit}: its job was cancel" in out) == (4, True)
     assert unit in machine.read(record(site))
     machine.systemctl("kill", "--signal=KILL", unit)

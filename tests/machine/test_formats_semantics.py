@@ -71,7 +71,7 @@ def test_process_compose_project_behaves_as_it_does_there(site: Site) -> None:
     assert "never" not in order
     assert machine.show("composed-never.service", "ActiveState") == {"ActiveState": "inactive"}
 
-    machine.wait_until("composed-counted.service", ActiveState="failed", timeout=20)
+    machine.wait_until("composed-counted.service", ActiveState="failed")
     counts = machine.read(f"{site.folder}/counts").split()
     assert (counts.count("counted"), counts.count("expected")) == (3, 1)
     assert machine.show("composed-expected.service", "ActiveState") == {"ActiveState": "inactive"}

@@ -72,7 +72,6 @@ def says(site: Site, unit: str, words: str) -> None:
     """Wait until the journal of the unit has these words."""
     until(
         lambda: any(words in line for line in site.machine.journal(unit)),
-        timeout=15,
         what=lambda: "\n".join(site.machine.journal(unit)),
     )
 
@@ -85,7 +84,7 @@ def restarted(site: Site, name: str, pid: str) -> dict[str, str]:
         shown = site.machine.show(unit, "MainPID", "ActiveState")
         return shown["ActiveState"] == "active" and shown["MainPID"] not in {"0", pid}
 
-    until(is_new, timeout=15, what=lambda: "\n".join(site.machine.journal(unit)[-20:]))
+    until(is_new, what=lambda: "\n".join(site.machine.journal(unit)[-20:]))
     return site.machine.show(unit, "NRestarts", "StatusText", "MainPID", "NotifyAccess")
 
 
@@ -226,7 +225,7 @@ def test_a_start_that_fails_says_why(site: Site) -> None:
     assert machine.show(gone, "ExecMainStatus", "Result") == {"ExecMainStatus": "203", "Result": "exit-code"}
     assert "pm-native-run: cannot run /srv/gone/program: No such file or directory" in machine.journal(gone)
     # The limit counts starts that fail slowly, too.
-    machine.wait_until(never, ActiveState="failed", NRestarts="3", timeout=10)
+    machine.wait_until(never, ActiveState="failed", NRestarts="3")
 
     machine.run(["rm", f"/run/{site.name}"])
     machine.wait_until(halted, ActiveState="failed", Result="watchdog", NRestarts="0")

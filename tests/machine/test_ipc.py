@@ -48,8 +48,8 @@ def desk(machine: Machine) -> Iterator[Site]:
         site.write(file.name, text)
     site.write("pm-native-ipc.cjs", NODE_CLIENT)
     site.apply()
-    until(lambda: len(serving(site)) == 5, timeout=20, what=lambda: str(serving(site)))
-    until(lambda: "listening" in machine.journal("desk-web.service"), timeout=20, what=lambda: "in vain")
+    until(lambda: len(serving(site)) == 5, what=lambda: str(serving(site)))
+    until(lambda: "listening" in machine.journal("desk-web.service"), what=lambda: "in vain")
     yield site
     site.pm_native("remove", "desk")
 
@@ -118,7 +118,7 @@ def test_progress_is_watched_from_the_shell(desk: Site) -> None:
         assert watching.stdout is not None
         gone = json.loads(watching.stdout.readline())
     assert (gone["topic"], gone["body"]["name"]) == ("$peer.left", "cache@3")
-    until(lambda: "cache@3" in serving(desk), timeout=20, what=lambda: "in vain")
+    until(lambda: "cache@3" in serving(desk), what=lambda: "in vain")
 
 
 def test_kernel_says_who_a_peer_is_and_another_user_is_refused(desk: Site) -> None:
@@ -189,9 +189,9 @@ print(done)
         out, errors = connecting.communicate(timeout=60)
     assert (out, errors) == ("400\n", "")
     # The programs have found the new broker, each with its subscriptions and its handlers.
-    until(lambda: len(serving(desk)) == 5, timeout=20, what=lambda: "in vain")
+    until(lambda: len(serving(desk)) == 5, what=lambda: "in vain")
     assert request(desk, "GET", "/resize?image=5")["image"] == 5
-    until(lambda: request(desk, "POST", "/user?id=8") == {"told": 3}, timeout=20, what=lambda: "in vain")
+    until(lambda: request(desk, "POST", "/user?id=8") == {"told": 3}, what=lambda: "in vain")
 
 
 def test_second_apply_does_nothing_and_new_rules_restart_the_broker_alone(desk: Site) -> None:

@@ -113,7 +113,7 @@ def supervised(machine: Machine) -> set[str]:
 def test_supervisord_is_left_process_by_process(supervisord: Machine) -> None:
     machine = supervisord
     everything = {"first:first_00", "picky", "pair:pair_00", "pair:pair_01", "last"}
-    until(lambda: supervised(machine) == everything, timeout=20, what=lambda: f"{supervised(machine)} run")
+    until(lambda: supervised(machine) == everything, what=lambda: f"{supervised(machine)} run")
     said = machine.pm_native("migrate", "supervisord", "--project", "moved", "--dry-run").stdout
     assert (
         "  pair   stop pair:pair_00, pair:pair_01, start moved-pair@0.service, moved-pair@1.service\n"

@@ -160,7 +160,7 @@ def test_project_is_installed_upgraded_under_load_and_removed(
     assert clean.run(["sh", "-c", f"grep -l very-hush $({readable})"], check=False).stdout == ""
 
     load = subprocess.Popen(clean.command(["python3", "-c", LOAD]), stdout=subprocess.PIPE, text=True)
-    until(lambda: clean.path("/run/asking").exists(), timeout=20, what=lambda: "the load does not start")
+    until(lambda: clean.path("/run/asking").exists(), what=lambda: "the load does not start")
     upgraded = clean.run([*kind.install, put(clean, second)])
     clean.write("/run/enough", "")
     said, _ = load.communicate(timeout=60)

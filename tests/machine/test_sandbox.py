@@ -156,7 +156,7 @@ def answer(machine: Machine, port: int) -> str:
 
 
 def wait_for_answer(site: Site, port: int) -> None:
-    until(lambda: answer(site.machine, port) == "fine", timeout=15, what=lambda: journal(site))
+    until(lambda: answer(site.machine, port) == "fine", what=lambda: journal(site))
 
 
 @pytest.mark.parametrize("profile", ["basic", "strict"])
@@ -180,7 +180,6 @@ def test_node_python_shell_redis_postgres_and_nginx_work_in_a_sandbox(programs: 
     psql = [f"{postgres}/psql", "-h", "127.0.0.1", "-p", "7005", "-U", "postgres", "-At", "-c"]
     until(
         lambda: not machine.run([*psql, "select 1"], check=False).returncode,
-        timeout=15,
         what=lambda: journal(site),
     )
     assert (

@@ -45,7 +45,6 @@ def put(site: Site, name: str, text: str, owner: str = "root") -> None:
 def wait_for_words(machine: Machine, unit: str, words: str, user: str | None = None) -> None:
     until(
         lambda: words in machine.journal(unit, user=user),
-        timeout=10,
         what=lambda: str(machine.journal(unit, user=user)),
     )
 

@@ -184,7 +184,7 @@ def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal
         machine.wait_until(f"{name}-slow.service", ActiveState="activating")
         pid = processes(machine, "pm_native apply")[0]
         machine.run(["kill", f"-{how.value}", pid])
-        out, err = run.communicate(timeout=20)
+        out, err = run.communicate(timeout=60)
     if how is signal.SIGINT:
         assert run.returncode == 130
         assert f"{name}: interrupted, " in out
