@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pm_native.compile.environment import is_secret
+from pm_native.compile.health import limit_window_usec
 from pm_native.compile.host import Host
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
 from pm_native.config.load import load_project
 from pm_native.errors import ConfigError, Diagnostics
+from pm_native.model.project import Restart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +33,17 @@ def without_secrets(project: Project) -> Project:
         open_ = {name: item for name, item in process.environment.items() if name not in secret}
         merged = {**process.file_environment, **secret}
         processes.append(replace(process, environment=open_, file_environment=merged))
+    return replace(project, processes=tuple(processes))
+
+
+def with_windows(project: Project) -> Project:
+    """The project with the windows that its units get: the compiler widens one that is not the user's own."""
+    processes = []
+    for process in project.processes:
+        restart = process.restart
+        if "restart.window" not in process.origins and restart.window_usec != Restart().window_usec:
+            restart = replace(restart, window_usec=max(restart.window_usec, limit_window_usec(process)))
+        processes.append(replace(process, restart=restart))
     return replace(project, processes=tuple(processes))
 
 
