@@ -55,14 +55,15 @@ def differences(project: Project, written: Path) -> list[str]:
         caller_path=os.environ.get("PATH", ""),
         allow_missing=True,
     )
+    # The foreign one first: what is wrong in both is told at its place in the file that is there.
+    theirs = {
+        item.name: comparable(item.text) for item in compile_project(project, options, Diagnostics()).files
+    }
     problems = Diagnostics()
     loaded = load_project(written, str(written), problems)
     if loaded is None:
         raise ConfigError(problems)
     mine = {item.name: comparable(item.text) for item in compile_project(loaded, options, problems).files}
-    theirs = {
-        item.name: comparable(item.text) for item in compile_project(project, options, Diagnostics()).files
-    }
     return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 

@@ -229,3 +229,22 @@ def test_window_of_a_limit_is_what_the_compiler_makes_of_it(shop: Shop) -> None:
     ran = shop.run("import", "ecosystem.json")
     assert (ran.code, ran.out.splitlines()[-1]) == (0, "the units of both configs are the same"), ran.err
     assert 'window = "34min 7s"' in (shop.folder / "pm-native.toml").read_text()
+
+
+def test_what_does_not_compile_is_told_at_its_place_in_the_foreign_config(shop: Shop) -> None:
+    web = "processes:\n  cache: {command: sleep 9}\n  web:\n    command: sleep 9\n    depends_on:\n"
+    shop.write(f"{web}      db: {{condition: process_started}}\n", "process-compose.yaml")
+    ran = shop.run("import", "process-compose.yaml")
+    assert (ran.code, ran.out) == (78, "")
+    assert (
+        ran.err
+        == """\
+reading process-compose.yaml as process-compose: it has `processes`
+process-compose.yaml:6:7: error: depends on 'db', which is not a process of this project [unknown-dependency]
+  6 |       db: {condition: process_started}
+    |       ^^
+  hint: there are: cache
+1 error
+"""
+    )
+    assert not (shop.folder / "pm-native.toml").exists()
