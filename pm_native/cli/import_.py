@@ -137,13 +137,13 @@ def _target(files: tuple[Path, ...], output: Path | None) -> Path:
 
 def _imported(project: Project, title: str, target: Path, problems: Diagnostics) -> Imported:
     """The config, and what came of comparing its units with those of the foreign one."""
-    from pm_native.cli.import_check import with_windows, without_secrets  # noqa: PLC0415 - not for --help
+    from pm_native.cli.import_check import with_compiled_limits, without_secrets  # noqa: PLC0415 - not for --help
     from pm_native.cli.import_text import Imported, comments, header  # noqa: PLC0415 - not for --help
     from pm_native.config.write import ConfigWriter  # noqa: PLC0415 - not for --help
     from pm_native.config.write_environment import environment_files  # noqa: PLC0415 - not for --help
 
     folder = PurePosixPath(os.path.abspath(target.parent))  # noqa: PTH100 - Path keeps ".."
-    shown = with_windows(without_secrets(project))
+    shown = with_compiled_limits(without_secrets(project))
     files = environment_files(shown, folder, target.stem)
     writer = ConfigWriter(shown, folder, files.by_process)
     return Imported(

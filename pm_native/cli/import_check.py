@@ -36,12 +36,19 @@ def without_secrets(project: Project) -> Project:
     return replace(project, processes=tuple(processes))
 
 
-def with_windows(project: Project) -> Project:
-    """The project with the windows that its units get: the compiler widens one that is not the user's own."""
+def with_compiled_limits(project: Project) -> Project:
+    """The project with the restart limits that its units get, in place of what an importer made of the foreign ones.
+
+    The compiler widens a window that is not the user's own where a start can fail slowly, and knows no limit for
+    instances that share a socket.
+    """
+    usual = Restart()
     processes = []
     for process in project.processes:
         restart = process.restart
-        if "restart.window" not in process.origins and restart.window_usec != Restart().window_usec:
+        if process.is_pool and process.listen.share:
+            restart = replace(restart, limit=usual.limit, window_usec=usual.window_usec)
+        elif "restart.window" not in process.origins and restart.window_usec != usual.window_usec:
             restart = replace(restart, window_usec=max(restart.window_usec, limit_window_usec(process)))
         processes.append(replace(process, restart=restart))
     return replace(project, processes=tuple(processes))

@@ -37,7 +37,7 @@ def header(title: str) -> tuple[str, ...]:
     """The comment at the top of the config."""
     return (
         f"Imported from {title}. What is as usual is left out.",
-        "Every key: `pm-native schema`, or docs/config.md. Next: pm-native check && pm-native plan",
+        "Every key: `pm-native schema`, or docs/config.md. Next: pm-native generate && pm-native plan",
     )
 
 

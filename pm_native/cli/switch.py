@@ -12,6 +12,7 @@ from pm_native.apply.snapshot import take_snapshot
 from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
 from pm_native.cli.source import compile_options, load_source
+from pm_native.cli.target import nothing_installed
 from pm_native.compile.project import compile_project
 from pm_native.compile.scale import pool_sizes, scaled
 from pm_native.errors import Diagnostics, ExitCode, UsageError
@@ -133,11 +134,15 @@ def _scale_drift(bundle: Bundle, counts: Mapping[str, int], scope: Scope) -> Ite
 
 
 def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:
-    """The records of the project that is named, or of the only one; UsageError where it is not that clear."""
+    """The records of the project that is named, or of the only one; UsageError where it is not that clear.
+
+    UnavailableError where none is installed.
+    """
     projects = known_projects(layout.state / "pm-native")
+    if project is None and not projects:
+        raise nothing_installed(layout)
     if project is None and len(projects) != 1:
-        names = ", ".join(projects) or "none"
-        raise UsageError(f"say which project: installed are {names}", hint="give its name")
+        raise UsageError(f"say which project: installed are {', '.join(projects)}", hint="give its name")
     name = project if project is not None else projects[0]
     store = Store(layout, name)
     installed = store.load()

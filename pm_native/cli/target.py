@@ -80,6 +80,14 @@ def manager_words(scope: Scope) -> str:
     return "--user " if scope is Scope.USER else ""
 
 
+def nothing_installed(layout: Layout) -> UnavailableError:
+    """The error that no project is installed here; it says where else there are some."""
+    hint = "`pm-native apply` installs one"
+    if layout.scope is not Scope.USER and installed_projects_of_user():
+        hint = "you have some of your own: add --user"
+    return UnavailableError(f"no project is installed in the {layout.scope} manager", hint=hint)
+
+
 def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Selection]:
     """The units that `words` name, project by project; all of the default projects where there are no words.
 
@@ -90,11 +98,7 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
     """
     bundles = installed_bundles(layout)
     if not bundles:
-        other = "" if layout.scope is Scope.USER else " --user"
-        hint = "`pm-native apply` installs one"
-        if other and installed_projects_of_user():
-            hint = f"you have some of your own: add{other}"
-        raise UnavailableError(f"no project is installed in the {layout.scope} manager", hint=hint)
+        raise nothing_installed(layout)
     near = _default_bundles(bundles)
     if not words:
         if need_one and len(near) > 1:

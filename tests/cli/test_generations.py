@@ -96,8 +96,8 @@ def test_rollback_to_what_is_not_there(host: SwitchHost) -> None:
 def test_nothing_installed_has_no_history(host: SwitchHost) -> None:
     said = host("history --user")
     assert (said.code, said.err) == (
-        64,
-        "error: say which project: installed are none\n  hint: give its name\n",
+        69,
+        "error: no project is installed in the user manager\n  hint: `pm-native apply` installs one\n",
     )
 
 

@@ -129,7 +129,7 @@ def test_config_is_one_to_own(shop: Shop) -> None:
         (shop.folder / "pm-native.toml").read_text()
         == """\
 # Imported from compose.yaml (docker compose). What is as usual is left out.
-# Every key: `pm-native schema`, or docs/config.md. Next: pm-native check && pm-native plan
+# Every key: `pm-native schema`, or docs/config.md. Next: pm-native generate && pm-native plan
 
 [project]
 name = "shop"
@@ -248,3 +248,12 @@ process-compose.yaml:6:7: error: depends on 'db', which is not a process of this
 """
     )
     assert not (shop.folder / "pm-native.toml").exists()
+
+
+def test_instances_that_share_a_socket_get_no_limit_to_be_warned_of(shop: Shop) -> None:
+    app = {"name": "web", "script": "web.js", "instances": 2, "exec_mode": "cluster", "env": {"PORT": 3000}}
+    (shop.folder / "web.js").touch()
+    shop.write(json.dumps({"apps": [{**app, "max_restarts": 5}]}), "ecosystem.json")
+    assert shop.run("import", "ecosystem.json").code == 0
+    assert 'restart = { delay = "100ms" }\n' in (shop.folder / "pm-native.toml").read_text()
+    assert shop.run("check").err == "using pm-native.toml\n"
