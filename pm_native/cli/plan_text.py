@@ -33,6 +33,7 @@ _WORDS = {
     Action.RESET_FAILED: "reset-failed",
 }
 _VALUE_MAX = 100
+_CONTEXT = 20  # of what long values begin with alike
 _SHOWN = 200
 _DRIFT_SHOWN = 20
 
@@ -60,14 +61,25 @@ def _step_lines(step: Step, style: Style) -> Iterator[str]:
     yield f"{style(sign, colour)} {what}  {style(step.reason, 'dim')}"
     for change in step.changes:
         name = change.directive.partition(".")[2]
-        yield f"    {name}: {_shown(change.old)} {style('->', 'dim')} {_shown(change.new)}"
+        yield f"    {name}: {_difference(change.old, change.new, style('->', 'dim'))}"
 
 
-def _shown(value: str) -> str:
-    text = value.replace("\n", ", ")
-    if not text:
-        return "(none)"
-    return text if len(text) <= _VALUE_MAX else text[:_VALUE_MAX] + "..."
+def _difference(old: str, new: str, arrow: str) -> str:
+    """What differs, in one short line: without the values of a list and the beginning that both have."""
+    before, after = old.splitlines(), new.splitlines()
+    gone = [line for line in before if line not in after]
+    come = [line for line in after if line not in before]
+    if before and after and gone + come and not (gone and come):
+        return f"- {_short(', '.join(gone))}" if gone else f"+ {_short(', '.join(come))}"
+    was, is_ = ", ".join(gone or before), ", ".join(come or after)
+    alike = next((at for at, (one, other) in enumerate(zip(was, is_, strict=False)) if one != other), 0)
+    skipped = max(0, alike - _CONTEXT) if max(len(was), len(is_)) > _VALUE_MAX else 0
+    return f"{_short(was, skipped)} {arrow} {_short(is_, skipped)}"
+
+
+def _short(text: str, skipped: int = 0) -> str:
+    rest = ("..." if skipped else "") + text[skipped:]
+    return (rest if len(rest) <= _VALUE_MAX else rest[:_VALUE_MAX] + "...") or "(none)"
 
 
 def summary(plan: Plan) -> str:
