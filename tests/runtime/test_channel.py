@@ -141,7 +141,17 @@ def run(tmp_path: Path, *options: str, program: str, told: list[str]) -> subproc
     Its standard input ends when all has been told.
     """
     address = tmp_path / "notify"
-    words = [sys.executable, "-I", "-S", RUNTIME / "run.py", *options, "--", sys.executable, "-c", program]
+    words = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(RUNTIME / "run.py"),
+        *options,
+        "--",
+        sys.executable,
+        "-c",
+        program,
+    ]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(address))
         listener.settimeout(PATIENCE)
