@@ -109,11 +109,11 @@ class FailureReport:
         return _log_file(self.read_unit_file(unit.file))
 
 
-def why_down(state: UnitState, seconds: float) -> str:
-    """Why a unit does not stay up, `seconds` after its start, in words; "" where it does."""
+def why_down(state: UnitState, within: str) -> str:
+    """Why a unit does not stay up, in words; "" where it does. `within` says in what time it was looked at."""
     if state.active_state == "failed":
-        return f"it ended within {seconds:g} s of its start"
-    if state.sub_state.startswith("auto-restart"):  # from 254 on there is auto-restart-queued, too
+        return f"it ended {within}"
+    if state.is_between_runs:
         return "it ended and waits for its next restart"
     return ""
 

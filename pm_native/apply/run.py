@@ -14,6 +14,7 @@ from pm_native.apply.disk import Disk
 from pm_native.apply.failures import FailureReport, journal_of
 from pm_native.apply.roll import batches, watch_sec
 from pm_native.apply.settle import SETTLE_SEC, settle
+from pm_native.apply.snapshot import run_ids
 from pm_native.apply.verify import verify_units
 from pm_native.apply.waiting import run_watched, waits_of
 from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType, NoSuchUnitError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pm_native.apply.waiting import Wait
     from pm_native.bus.manager import Manager
     from pm_native.bus.scheduler import JobEvent, JobOutcome
-    from pm_native.compile.bundle import Bundle
+    from pm_native.compile.bundle import Bundle, BundleUnit
     from pm_native.plan.model import Plan, Step
     from pm_native.state.layout import Layout
     from pm_native.state.store import Store
@@ -141,6 +142,8 @@ class Runner:
         self._stop = self.options.stop or asyncio.Event()
         self._generations = Generations(store.directory)
         self._generation: Generation | None = None
+        self._held: dict[str, str] = {}  # the units that are left on old settings, and the runs that are
+        self._proven: set[str] = set()  # what was watched and stayed up
         self._is_written = False  # the files are in place,
         self._is_in_place = False  # and systemd has read them
 
@@ -156,6 +159,7 @@ class Runner:
         try:
             if self.plan.is_empty and self.installed is not None and self.plan.bundle is not None:
                 self._sweep()
+                await self._find_held()
                 self._record_metadata(self.plan.bundle, self.installed)
             else:
                 await self._switch()
@@ -177,6 +181,7 @@ class Runner:
     async def _switch(self) -> None:
         self._disk.check_access()
         await self._verify()
+        await self._find_held()
         started = self.plan.of(Action.RELOAD, Action.RESTART, Action.START)
         self._sweep()
         self._begin_generation()
@@ -192,7 +197,7 @@ class Runner:
         if not self._is_stopped():
             await self._run_jobs(started)
         if not self._is_stopped():
-            await self._settle(step for step in started if step.action is not Action.RELOAD)
+            await self._settle(self.plan.of(Action.RESTART, Action.START, Action.WATCH))
         if not self._is_stopped():
             await self._roll()
             self._is_stopped()
@@ -225,7 +230,7 @@ class Runner:
         """Keep the records true where nothing needs a step: the bundle's sources, the end of a killed run."""
         if (killed := self._generations.pending(installed.generation)) is not None:
             self._generations.finish(replace(killed, result="done"), keep=self.options.keep)
-        wanted = replace(installed, bundle=recorded(bundle))
+        wanted = replace(installed, bundle=recorded(bundle), held=self._held)
         if installed != wanted:
             self.store.save(wanted)
         self.store.save_contents(self.plan.contents)
@@ -274,6 +279,8 @@ class Runner:
                     complete=complete,
                     to_restart=self._owed(Action.RESTART, Action.RELOAD, Action.ROLL),
                     to_start=self._owed(Action.START),
+                    held=self._held,
+                    failed=self._failed(),
                 )
             )
 
@@ -283,9 +290,23 @@ class Runner:
         settled -= {*self.outcome.canceled}
         return tuple(step.subject for step in self.plan.of(*actions) if step.subject not in settled)
 
+    def _failed(self) -> tuple[str, ...]:
+        """The services that did not stay up, and those of before that nobody has seen do so since."""
+        names = {failure.unit for failure in self.outcome.failures if failure.unit.endswith(".service")}
+        names |= {*(self.installed.failed if self.installed else ())} - self._proven
+        return tuple(unit.name for unit in self._wanted_units() if unit.name in names)
+
+    def _wanted_units(self) -> tuple[BundleUnit, ...]:
+        return self.plan.bundle.units if self.plan.bundle is not None else ()
+
+    async def _find_held(self) -> None:
+        """Which runs are left on old settings: a later one of the same unit is not."""
+        if self.plan.held and self.manager is not None:
+            self._held = await run_ids(self.manager, self.plan.held)
+
     def _unstopped(self) -> set[str]:
         """The removed units whose stop failed: somebody cancelled it, for one."""
-        wanted = {unit.name for unit in self.plan.bundle.units} if self.plan.bundle else set()
+        wanted = {unit.name for unit in self._wanted_units()}
         return {
             job.spec.unit
             for job in self.outcome.jobs
@@ -315,7 +336,7 @@ class Runner:
 
     async def _forget_stopped(self, manager: Manager) -> None:
         """A removed unit that did not end well when it was stopped would stay in sight as failed."""
-        wanted = {unit.name for unit in self.plan.bundle.units} if self.plan.bundle else set()
+        wanted = {unit.name for unit in self._wanted_units()}
         names = [step.subject for step in self.plan.of(Action.STOP) if step.subject not in wanted]
         for state in (await manager.states(names)).values() if names else ():
             if state.active_state == "failed":
@@ -398,9 +419,18 @@ class Runner:
         report = self._reported(self.manager)
         if seconds:
             self.progress.settling(seconds)
+        ran_before = {step.subject for step in self.plan.of(Action.WATCH)}
         await settle(
-            self.manager, names, seconds, lambda name, words: report.add(name, words=words), self._stop
+            self.manager,
+            names,
+            seconds,
+            lambda name, words: report.add(name, words=words),
+            self._stop,
+            ran_before=ran_before,
         )
+        if not self._stop.is_set():
+            self._proven |= {*names} - {failure.unit for failure in self.outcome.failures}
+            self.outcome.done += len(self._proven & ran_before & {*names})
 
 
 def _has_stopped(job: JobOutcome) -> bool:

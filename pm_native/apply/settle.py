@@ -8,7 +8,7 @@ from pm_native.apply.failures import why_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from pm_native.bus.manager import Manager
 
@@ -17,45 +17,54 @@ SETTLE_SEC = 1.3
 FIRST_LOOK_SEC = 0.4
 
 
-async def settle(
+async def settle(  # noqa: PLR0913 - what a watch needs
     manager: Manager,
     services: Sequence[str],
     seconds: float,
     tell: Callable[[str, str], Awaitable[None]],
     stop: asyncio.Event | None = None,
+    *,
+    ran_before: Collection[str] = (),
 ) -> None:
     """Watch services for so long, and `tell` of each that does not stay up: its name, and why in words.
 
     It is told when it is seen, since how a program ended is known only until its next start. `stop`, once set, ends
-    the watch early.
+    the watch early. Those that `ran_before` were not started just now.
     """
+    before = await _restarts(manager, [name for name in services if name in ran_before])
+
+    async def look(names: Sequence[str], so_far: float) -> list[str]:
+        up: list[str] = []
+        states = await manager.states(names)
+        for name in names:
+            state = states.get(name)
+            if state is not None and (words := why_down(state, _within(so_far, is_new=name not in before))):
+                await tell(name, words)
+            else:
+                up.append(name)
+        return up
+
     # Twice: at the first look a program that died at once waits for its restart, and how it ended can be told.
     first = min(seconds, FIRST_LOOK_SEC)
     await _pause(first, stop)
-    up = await _look(manager, services, first, tell)
+    up = await look(services, first)
     if up and seconds > first:
         await _pause(seconds - first, stop)
-        up = await _look(manager, up, seconds, tell)
-    restarts = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in up))
-    for name, found in zip(up, restarts, strict=True):
-        if count := int(str(found["NRestarts"])):
-            times = "once" if count == 1 else f"{count} times"
-            await tell(name, f"it was restarted {times} within {seconds:g} s of its start")
+        up = await look(up, seconds)
+    for name, count in (await _restarts(manager, up)).items():
+        if (more := count - before.get(name, 0)) > 0:
+            times = "once" if more == 1 else f"{more} times"
+            await tell(name, f"it was restarted {times} {_within(seconds, is_new=name not in before)}")
 
 
-async def _look(
-    manager: Manager, names: Sequence[str], seconds: float, tell: Callable[[str, str], Awaitable[None]]
-) -> list[str]:
-    """Tell of those that are down `seconds` after their start; the others are given back."""
-    up: list[str] = []
-    states = await manager.states(names)
-    for name in names:
-        state = states.get(name)
-        if state is not None and (words := why_down(state, seconds)):
-            await tell(name, words)
-        else:
-            up.append(name)
-    return up
+def _within(seconds: float, *, is_new: bool) -> str:
+    return f"within {seconds:g} s of its start" if is_new else f"within {seconds:g} s of being watched"
+
+
+async def _restarts(manager: Manager, names: Sequence[str]) -> dict[str, int]:
+    """How often systemd has restarted each by itself since somebody started it."""
+    found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in names))
+    return {name: int(str(values["NRestarts"])) for name, values in zip(names, found, strict=True)}
 
 
 async def _pause(seconds: float, stop: asyncio.Event | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -18,7 +19,7 @@ from pm_native.state.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pm_native.bus.manager import Manager, UnitState
@@ -70,9 +71,14 @@ async def take_snapshot(
     drop_ins = find_drop_ins(layout, names, since_ns)
     states = None
     outdated: list[str] = []
+    crashing: list[str] = []
+    runs: dict[str, str] = {}
     if manager is not None:
         templates = [name for name in files if "@." in name]
         states = await _states(manager, names, [name.replace("@.", "@*.") for name in templates])
+        crashing = await _crashing(manager, states.values())
+        if installed is not None and installed.held:
+            runs = await run_ids(manager, [*installed.held])
         if installed is not None and installed.complete:
             changed = drop_ins.changed | set(_changed_units(layout, installed.bundle, since_ns))
             outdated = await _outdated(manager, names & changed, drop_ins.items)
@@ -91,6 +97,8 @@ async def take_snapshot(
         contents=digests(layout.root, {path for unit in units for path in unit.contents}),
         contents_before=Store(layout, project).load_contents(),
         states=states,
+        crashing=frozenset(crashing),
+        runs=runs,
     )
 
 
@@ -99,6 +107,19 @@ async def _states(manager: Manager, names: set[str], patterns: list[str]) -> Map
     if patterns:
         states |= {state.name: state for state in await manager.list_units(patterns)}
     return states
+
+
+async def _crashing(manager: Manager, states: Iterable[UnitState]) -> list[str]:
+    """Those that wait for their next restart because they failed: who ends well and starts again is at work."""
+    names = [state.name for state in states if state.is_between_runs]
+    found = await asyncio.gather(*(manager.properties(name, "Service", ["Result"]) for name in names))
+    return [name for name, values in zip(names, found, strict=True) if values["Result"] != "success"]
+
+
+async def run_ids(manager: Manager, names: Sequence[str]) -> dict[str, str]:
+    """The id of the run that each unit is in; a restart gives it another one."""
+    found = await manager.details(names)
+    return {name: details.invocation_id for name, details in found.items()}
 
 
 def _recorded_ns(layout: Layout, project: str) -> int:

@@ -135,6 +135,11 @@ class UnitState:
         """Whether there is a unit file for it, or a process left of one."""
         return self.load_state != "not-found" or self.active_state != "inactive"
 
+    @property
+    def is_between_runs(self) -> bool:
+        """Whether the service has ended and waits for its next start by itself."""
+        return self.sub_state.startswith("auto-restart")  # from 254 on there is auto-restart-queued, too
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitDetails:

@@ -100,9 +100,13 @@ def apply(  # noqa: PLR0913 - one per option
             options = flags.options("apply", allow_missing=source.allow_missing)
             options = replace(options, keep=keep, is_canary=canary)
             result, outcome = await run_switch("apply", switch, manager, options, tuple(wanted.problems))
-            if result.exit_code == ExitCode.UNITS_FAILED and (atomic or outcome.has_failed_roll):
-                return await go_back(result, outcome, switch, manager, options)
-            return result
+            if result.exit_code != ExitCode.UNITS_FAILED or not (atomic or outcome.has_failed_roll):
+                return result
+            if not switch.plan.changes_files:
+                return replace(
+                    result, hints=("the files are those of before: there is nothing to go back to",)
+                )
+            return await go_back(result, outcome, switch, manager, options)
 
     with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply"):
         return finish(asyncio.run(go()))

@@ -24,6 +24,7 @@ _SIGNS = {
     Action.RESTART: ("↻", "yellow"),
     Action.ROLL: ("↻", "yellow"),
     Action.START: ("▶", "green"),
+    Action.WATCH: ("?", "yellow"),
 }
 _WORDS = {
     Action.MAKE_DIRECTORY: "make folder",
@@ -90,6 +91,7 @@ def summary(plan: Plan) -> str:
         "to change": sum(not step.is_new for step in writes),
         "to remove": len(plan.of(Action.DELETE)),
         "to start": len(plan.of(Action.START)),
+        "to watch": len(plan.of(Action.WATCH)),
         "to restart": len(plan.of(Action.RESTART)),
         "to roll": len(plan.of(Action.ROLL)),
         "to reload": len(plan.of(Action.RELOAD)),

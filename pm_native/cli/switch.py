@@ -118,6 +118,7 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
     wanted = scaled(bundle, kept)
     snapshot = await take_snapshot(layout, bundle.project, wanted, installed, manager)
     plan = make_plan(wanted, snapshot, options)
+    plan = replace(plan, drift=(*plan.drift, *_renamed_drift(bundle, layout)))
     if counts is None:
         plan = replace(plan, drift=(*plan.drift, *_scale_drift(bundle, kept, scope)))
     return Switch(plan=plan, layout=layout, store=store, installed=installed)
@@ -131,6 +132,21 @@ def _scale_drift(bundle: Bundle, counts: Mapping[str, int], scope: Scope) -> Ite
             what = f"has {count} instances, as `pm-native scale` asked for, in place of {sizes[process]}"
             option = "--user " if scope is Scope.USER else ""
             yield Drift(process, what, f"pm-native scale {option}{process}=config")
+
+
+def _renamed_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
+    """One line for each other project that the same config made: under its old name it runs on."""
+    if not bundle.sources:
+        return
+    config = bundle.sources[0].path  # the others, such as environment files, may be those of many
+    option = "--user " if layout.scope is Scope.USER else ""
+    for project in known_projects(layout.state / "pm-native"):
+        if project == bundle.project:
+            continue
+        sources = Store(layout, project).sources()
+        if sources and sources[0] == config:
+            what = "was made by the same config under another name, and stays installed"
+            yield Drift(project, what, f"pm-native remove {option}{project}")
 
 
 def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:

@@ -11,6 +11,10 @@ from pm_native.model.names import is_name
 from pm_native.model.record import OnChange, SourceFile
 from pm_native.unit.name import Scope, escape_slice_part
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FORMAT = 1
 MANIFEST_NAME = "pm-native-manifest.json"
 
@@ -94,7 +98,8 @@ class Installed:
     """What the last apply left: its bundle (without texts), its number, and what it did not get to.
 
     `complete` when the files are all in place and systemd has read them. What is owed to units yet: `to_restart`
-    to those that run on old settings, `to_start` to those that do not run.
+    to those that run on old settings, `to_start` to those that do not run. `held` are those that somebody's decision
+    keeps on old settings, each with the id of the run that is on them; `failed` did not stay up.
     """
 
     generation: int
@@ -102,6 +107,8 @@ class Installed:
     complete: bool = True
     to_restart: tuple[str, ...] = ()
     to_start: tuple[str, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
 
 def recorded(bundle: Bundle) -> Bundle:

@@ -103,10 +103,12 @@ class _Planner:
             project=project,
             bundle=self.wanted,
             steps=steps,
-            drift=(*self.drift, *verdicts.drift, *self._overrides(), *self.kept.drift),
+            # Once each: a mask is met at the file and at the unit.
+            drift=tuple(dict.fromkeys((*self.drift, *verdicts.drift, *self._overrides(), *self.kept.drift))),
             unchanged=len(self.new_files) - len(self.written),
             options=self.options,
             contents=contents_to_record(self.wanted, self.snapshot),
+            held=tuple(verdicts.held),
         )
 
     def _writes(self) -> Iterator[Step]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Action(StrEnum):
     """What a step does. The order of the members is the order of the phases.
 
-    ROLL restarts an instance of a pool when those before it are ready again.
+    WATCH looks whether what runs already stays up. ROLL restarts an instance of a pool when those before it are ready
+    again.
     """
 
     STOP = "stop"
@@ -30,6 +31,7 @@ class Action(StrEnum):
     RELOAD = "reload"
     RESTART = "restart"
     START = "start"
+    WATCH = "watch"
     ROLL = "roll"
 
     @property
@@ -132,7 +134,9 @@ class Snapshot:
     files that the caller may not read, `exposed` of those that others may. `missing` maps unit files to their working
     directories that are not there, `outdated` has the units whose files have changed since systemd read them.
     `contents` are the digests of what processes read by path ("": it is not there, None: the caller may not read it),
-    `contents_before` those of the last apply, None where the caller may not know them.
+    `contents_before` those of the last apply, None where the caller may not know them. `crashing` are the units that
+    wait for their next restart after a failure, `runs` the ids of the runs that units have now which the last apply
+    left on old settings.
     """
 
     installed: Installed | None = None
@@ -149,6 +153,8 @@ class Snapshot:
     contents: Mapping[str, str | None] = field(default_factory=dict)
     contents_before: Mapping[str, str] | None = field(default_factory=dict)
     states: Mapping[str, UnitState] | None = None
+    crashing: frozenset[str] = frozenset()
+    runs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +163,7 @@ class Plan:
 
     The bundle holds what is kept of the last apply, too: what is protected, or all of it without `options.prune`.
     `contents` are the digests of what its processes read; they are for records that their owner alone can read.
+    `held` are the units that run on old settings and are left so.
     """
 
     project: str
@@ -166,11 +173,17 @@ class Plan:
     unchanged: int = 0
     options: PlanOptions = field(default_factory=PlanOptions)
     contents: Mapping[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.steps
+
+    @property
+    def changes_files(self) -> bool:
+        """Whether the host would hold other files than before, which it can go back to."""
+        return bool(self.of(Action.WRITE, Action.DELETE, Action.LINK, Action.UNLINK))
 
     def of(self, *actions: Action) -> tuple[Step, ...]:
         """The steps of these actions, in order."""

@@ -22,10 +22,11 @@ RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
 _ABOUT_TO_START = frozenset({"start", "restart"})
 _RESTARTS = frozenset({Action.RESTART, Action.ROLL})
 _LEFT_OUT = "the last apply did not get to it"
+_HELD = "its settings changed in an apply before"
 
 
 class Verdicts:
-    """The jobs of a plan. `written` has the steps that write files, by file name; read `drift` after the jobs.
+    """The jobs of a plan. `written` has the steps that write files, by file name; read `drift` and `held` after the jobs.
 
     Units that are `kept` although the config has them no more get none.
     """
@@ -54,9 +55,17 @@ class Verdicts:
         self.old_units = {item.name: item for item in installed.bundle.units} if installed else {}
         self.to_restart = frozenset(installed.to_restart if installed else ())
         self.to_start = frozenset((*installed.to_start, *installed.to_restart) if installed else ())
+        runs = snapshot.runs
+        self.was_held = (
+            {name for name, run in installed.held.items() if runs.get(name) == run} if installed else set()
+        )
+        self.failed = frozenset(installed.failed if installed else ())
+        self.crashing = snapshot.crashing
+        self.masked = snapshot.masked
         self.complete = installed is None or installed.complete
         self.option = "--user " if wanted is not None and wanted.scope is Scope.USER else ""
         self.drift: list[Drift] = []
+        self.held: list[str] = []
         self.changed_contents = changed_contents(snapshot)
         self.takers = _takers(self.new_units.values())
         self.requires = requirements(self.new_units, self.new_files, snapshot.drop_ins)
@@ -108,8 +117,7 @@ class Verdicts:
 
     def _verdict(self, unit: BundleUnit, state: UnitState | None, found: Mapping[str, Step]) -> Step | None:
         if state is not None and state.load_state == "masked":
-            if unit.file in self.new_files:  # else it has no file of ours, as most slices
-                self._tell(unit.name, "is masked: left alone", f"systemctl {self.option}unmask {unit.name}")
+            self._leave_masked(unit, state)
             return None
         reason = self._why_old(unit)
         if state is None or state.active_state not in RUNNING:
@@ -122,9 +130,23 @@ class Verdicts:
                 return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
         if reason:
             return self._changed_verdict(unit, state, reason)
-        if state.sub_state == "auto-restart":
+        return self._unchanged_verdict(unit, state)
+
+    def _leave_masked(self, unit: BundleUnit, state: UnitState) -> None:
+        if unit.file in self.new_files:  # else it has no file of ours, as most slices
+            self._tell(unit.name, "is masked: left alone", f"systemctl {self.option}unmask {unit.name}")
+        if state.active_state in RUNNING and (self._why_old(unit) or self._is_changed_behind_mask(unit)):
+            self.held.append(unit.name)
+
+    def _unchanged_verdict(self, unit: BundleUnit, state: UnitState) -> Step | None:
+        """What becomes of a unit that runs on the settings that it should: all is well if it stays up."""
+        if state.is_between_runs:
+            if unit.name in self.crashing | self.failed:
+                return Step(Action.RESTART, unit.name, "keeps failing: tried once more")
             hint = f"journalctl {self.option}-u {unit.name}"
             self._tell(unit.name, "keeps ending: it waits for its next restart", hint)
+        elif unit.name in self.failed:
+            return Step(Action.WATCH, unit.name, "it failed in the last apply")
         return None
 
     def _changed_verdict(self, unit: BundleUnit, state: UnitState, reason: str) -> Step | None:
@@ -132,7 +154,8 @@ class Verdicts:
             self._tell(unit.name, f"is at work on its old settings, its next run takes the new: {reason}")
             return None
         match self._policy(unit):
-            case OnChange.KEEP:
+            case OnChange.KEEP if not state.is_between_runs:
+                self.held.append(unit.name)
                 what = f"runs on old settings, as on_change = keep says: {reason}"
                 self._tell(unit.name, what, f"systemctl {self.option}restart {unit.name}")
                 return None
@@ -178,20 +201,18 @@ class Verdicts:
     def _start_verdict(self, unit: BundleUnit, state: UnitState | None, reason: str) -> Step | None:
         if unit.name in self.to_start:
             return Step(Action.START, unit.name, _LEFT_OUT)
+        has_failed = state is not None and state.active_state == "failed"
         if not unit.start:
+            if has_failed:
+                hint = f"journalctl {self.option}-u {unit.name}"
+                self._tell(unit.name, "failed when it ran last", hint)
             return None
         if held := self._held_by(unit):
             what = f"is not opened: {held} holds the address and is kept, as on_change = keep says"
             self._tell(unit.name, what, f"systemctl {self.option}stop {held}")
             return None
-        if state is not None and state.active_state == "failed":
-            return Step(Action.START, unit.name, "it has failed")
-        if unit.name not in self.old_units:
-            return Step(Action.START, unit.name, "new")
-        if not self.complete:
-            return Step(Action.START, unit.name, _LEFT_OUT)
-        if not self.old_units[unit.name].start:
-            return Step(Action.START, unit.name, "it starts with the project now")
+        if why := self._why_start(unit, has_failed=has_failed):
+            return Step(Action.START, unit.name, why)
         if state is not None and state.job_type in _ABOUT_TO_START:
             what = f"has a {state.job_type} job in systemd's queue: left to it"
             self._tell(unit.name, what, f"systemctl {self.option}list-jobs")
@@ -201,6 +222,16 @@ class Verdicts:
         what = f"was stopped by hand: left stopped{f' ({reason})' if reason else ''}"
         self._tell(unit.name, what, f"systemctl {self.option}start {unit.name}")
         return None
+
+    def _why_start(self, unit: BundleUnit, *, has_failed: bool) -> str:
+        """Why a unit that is down starts, other than that somebody stopped it; "" where it does not."""
+        if has_failed:
+            return "it has failed"
+        if unit.name not in self.old_units:
+            return "new"
+        if not self.complete:
+            return _LEFT_OUT
+        return "" if self.old_units[unit.name].start else "it starts with the project now"
 
     def _held_by(self, socket: BundleUnit) -> str:
         """The unit that runs, is to be kept, and listens where this socket would; "" where there is none."""
@@ -230,7 +261,14 @@ class Verdicts:
                 return f"{name}: {step.reason}"
         if changed := [path for path in unit.contents if path in self.changed_contents]:
             return f"{', '.join(changed)} changed"
-        return _LEFT_OUT if unit.name in self.to_restart else ""
+        if unit.name in self.to_restart:
+            return _LEFT_OUT
+        return _HELD if unit.name in self.was_held else ""
+
+    def _is_changed_behind_mask(self, unit: BundleUnit) -> bool:
+        """Whether its file would be another than it was, were the mask not in its place."""
+        old, new = self.old_files.get(unit.file), self.new_files.get(unit.file)
+        return unit.file in self.masked and old is not None and new is not None and old.sha256 != new.sha256
 
     def _changed_unseen(self, name: str) -> bool:
         """Whether a file that has gone is not the one that comes: what changed cannot be told any more."""
@@ -255,7 +293,7 @@ def _is_socket(name: str) -> bool:
 
 
 def _is_troubled(state: UnitState) -> bool:
-    return state.active_state == "failed" or state.sub_state == "auto-restart"
+    return state.active_state == "failed" or state.is_between_runs
 
 
 def _start_order(name: str) -> tuple[bool, str, int, str]:

@@ -56,6 +56,13 @@ class Store:
         except StateError as error:
             raise StateError(f"{self._path}: {error.message}", hint=self._way_out()) from error
 
+    def sources(self) -> list[str]:
+        """The paths of what the installed project was made from; none where its record cannot be read."""
+        try:
+            return [str(item["path"]) for item in json.loads(self._path.read_bytes())["bundle"]["sources"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return []  # another project's trouble: told to who asks for that one
+
     def _damaged(self, why: str) -> StateError:
         return StateError(f"{self._path} is damaged: {why}", hint=self._way_out())
 
@@ -86,6 +93,8 @@ class Store:
             "complete": installed.complete,
             "to_restart": installed.to_restart,
             "to_start": installed.to_start,
+            "held": installed.held,
+            "failed": installed.failed,
             "bundle": bundle_to_json(recorded(installed.bundle)),
         }
         write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o644)
@@ -139,6 +148,8 @@ def _installed(data: dict[str, Any]) -> Installed:
         complete=complete,
         to_restart=tuple(map(str, data.get("to_restart", ()))),
         to_start=tuple(map(str, data.get("to_start", ()))),
+        held={str(unit): str(run) for unit, run in dict(data.get("held", {})).items()},
+        failed=tuple(map(str, data.get("failed", ()))),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pm_native.apply.run import RunOptions
 from pm_native.bus.fake import Behaviour
 from pm_native.bus.manager import BusLostError, NoSuchUnitError
 from pm_native.bus.scheduler import WINDOW, JobStage
@@ -79,6 +80,67 @@ def test_change_restarts_one_unit(host: Host) -> None:
     host.apply(changed("web"))
     assert host.manager.calls == ["daemon-reload", "restart shop-web.service"]
     assert host.manager.units["shop-db.service"].invocation_id == runs
+
+
+def test_unit_that_failed_is_tried_again_until_it_stays_up(host: Host) -> None:
+    host.manager.behaviours["shop-web.service"] = Behaviour.CRASHES
+    assert [item.unit for item in host.apply(SHOP).failures] == ["shop-web.service"]
+    assert host.installed.failed == ("shop-web.service",)
+    again = host.apply(SHOP)
+    assert host.manager.calls == ["reset-failed shop-web.service", "start shop-web.service"]
+    assert [item.words for item in again.failures] == ["it ended within 0.001 s of its start"]
+    # By itself it came up since: it is left to run, and looked at.
+    unit = host.manager.units["shop-web.service"]
+    unit.active_state, unit.sub_state, unit.n_restarts = "active", "running", 7
+    last = host.apply(SHOP)
+    assert (host.manager.calls, last.failures, last.done) == ([], [], 1)
+    assert host.told.lines == ["settling 0.001 s"]
+    assert host.installed.failed == ()
+    assert host.plan(SHOP).is_empty
+
+
+def test_unit_that_failed_and_restarts_while_it_is_watched_has_failed_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.manager.behaviours["shop-web.service"] = Behaviour.CRASHES
+    host.apply(SHOP)
+    unit = host.manager.units["shop-web.service"]
+    unit.active_state, unit.sub_state, unit.n_restarts = "active", "running", 7
+    plan = host.plan(SHOP)
+
+    async def pause(*_: object) -> None:
+        unit.n_restarts += 2
+
+    monkeypatch.setattr("pm_native.apply.settle._pause", pause)
+    outcome = host.run(plan)
+    assert [item.words for item in outcome.failures] == [
+        "it was restarted 2 times within 0.001 s of being watched"
+    ]
+    assert (host.manager.calls, host.installed.failed) == ([], ("shop-web.service",))
+
+
+def test_unit_that_nobody_watched_stays_unproven(host: Host) -> None:
+    host.manager.behaviours["shop-web.service"] = Behaviour.CRASHES
+    host.apply(SHOP)
+    unit = host.manager.units["shop-web.service"]
+    unit.active_state, unit.sub_state = "active", "running"
+    assert host.apply(SHOP, options=RunOptions(settle_sec=0)).failures == []
+    assert host.installed.failed == ("shop-web.service",)
+
+
+def test_run_that_is_left_on_old_settings_is_recorded_until_another_one_is_there(host: Host) -> None:
+    unit = "shop-web.service"
+    old = compiled(replace(WEB, on_change=OnChange.KEEP), DB, env=ENV)
+    new = changed("web", on_change=OnChange.KEEP)
+    host.apply(old)
+    host.apply(new)
+    run = host.manager.units[unit].invocation_id
+    assert host.installed.held == {unit: run}
+    host.apply(new)
+    assert host.installed.held == {unit: run}
+    host.manager.units[unit].invocation_id = "ab" * 16
+    host.apply(new)
+    assert host.installed.held == {}
 
 
 def test_stop_start_stops_before_the_file_changes(host: Host) -> None:

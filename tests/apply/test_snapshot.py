@@ -74,7 +74,6 @@ def test_mask_is_left_alone_until_it_is_taken_away(host: Host) -> None:
     assert steps(plan) == []
     assert drift(plan) == [
         "shop-web.service is masked: left alone (systemctl unmask shop-web.service)",
-        "shop-web.service is masked: left alone (systemctl unmask shop-web.service)",
     ]
     assert foreign(host) == {}
 

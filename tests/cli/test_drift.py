@@ -118,6 +118,30 @@ def test_reconcile_starts_what_was_stopped_by_hand(host: SwitchHost) -> None:
     assert (host.manager.units["shop-web.service"].active_state, host(PLAN).out) == ("active", NOTHING)
 
 
+def test_project_under_its_old_name_is_told_until_it_is_removed(host: SwitchHost) -> None:
+    host(APPLY)
+    host.config(CONFIG.replace('name = "shop"', 'name = "store"'))
+    known = host.manager.known
+    host.manager.known = known | {
+        unit.replace("shop", "store"): file.replace("shop", "store") for unit, file in known.items()
+    }
+    told = (
+        "! shop was made by the same config under another name, and stays installed"
+        " (pm-native remove --user shop)\n"
+    )
+    for command in (PLAN, APPLY, PLAN):
+        said = host(command)
+        assert told in said.out + said.err, command
+    assert (said.code, said.out) == (0, f"{told}store: nothing to do, 6 files unchanged\n")
+    # A config of the same environment files is another one.
+    (host.home / "other.toml").write_text(
+        (host.home / "pm-native.toml").read_text().replace("store", "third")
+    )
+    assert "under another name" not in host("plan --user -f other.toml").out
+    assert host("remove --user shop").code == 0
+    assert host(PLAN).out == "store: nothing to do, 6 files unchanged\n"
+
+
 def test_no_prune_leaves_what_has_gone_and_the_next_apply_without_it_prunes(host: SwitchHost) -> None:
     host(APPLY)
     host.config(ONLY_API)

@@ -9,6 +9,7 @@ import pytest
 from pm_native.compile.bundle import BundleUnit
 from pm_native.model.record import OnChange
 from pm_native.plan.make import make_plan
+from pm_native.plan.model import Action
 from pm_native.unit.name import Scope
 from tests.plan.hosts import (
     AGAIN,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 RELOAD = "reload-manager systemd: unit files have changed"
 RUN2 = service_text("run2")
+KEPT = "shop-web.service runs on old settings, as on_change = keep says"
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,75 @@ def test_unit_that_keeps_ending_is_told_and_left_to_systemd() -> None:
     ]
 
 
+def test_unit_that_keeps_failing_is_tried_once_more() -> None:
+    tried = [
+        "reset-failed shop-web.service: its failed starts would count against the limit",
+        "restart shop-web.service: keeps failing: tried once more",
+    ]
+    host = after_apply(one(), web=AGAIN)
+    assert steps(make_plan(one(), replace(host, crashing=frozenset({"shop-web.service"})))) == tried
+    # It may end with status 0 and still not stay up, as the last apply found.
+    plan = make_plan(one(), recorded_as(host, failed=("shop-web.service",)))
+    assert (steps(plan), drift(plan)) == (tried, [])
+
+
+def test_unit_that_failed_in_the_last_apply_and_runs_is_watched() -> None:
+    host = recorded_as(after_apply(pool(2)), failed=("shop-api@1.service",))
+    plan = make_plan(pool(2), host)
+    assert steps(plan) == ["watch shop-api@1.service: it failed in the last apply"]
+    assert steps(make_plan(pool(2, RUN2), host))[-1] == "restart shop-api@2.service: ExecStart= changed"
+    assert not make_plan(pool(2, RUN2), host).of(Action.WATCH)
+
+
+def test_scheduled_task_that_failed_is_told_and_left_to_its_timer() -> None:
+    plan = make_plan(one(start=False), after_apply(one(start=False), web=FAILED))
+    assert (steps(plan), drift(plan)) == (
+        [],
+        ["shop-web.service failed when it ran last (journalctl -u shop-web.service)"],
+    )
+
+
+def test_kept_unit_that_keeps_failing_takes_the_new_settings() -> None:
+    plan = make_plan(
+        one(RUN2, on_change=OnChange.KEEP), after_apply(one(on_change=OnChange.KEEP), web=AGAIN)
+    )
+    assert steps(plan)[-1] == "restart shop-web.service: ExecStart= changed"
+
+
+def test_kept_unit_is_told_until_it_runs_on_the_new_settings() -> None:
+    kept = one(RUN2, on_change=OnChange.KEEP)
+    plan = make_plan(kept, after_apply(one(on_change=OnChange.KEEP)))
+    assert plan.held == ("shop-web.service",)
+    host = recorded_as(after_apply(kept), held={"shop-web.service": "77"})
+    plan = make_plan(kept, replace(host, runs={"shop-web.service": "77"}))
+    assert (steps(plan), drift(plan), plan.held) == (
+        [],
+        [f"{KEPT}: its settings changed in an apply before (systemctl restart shop-web.service)"],
+        ("shop-web.service",),
+    )
+    plan = make_plan(kept, replace(host, runs={"shop-web.service": "78"}))
+    assert (steps(plan), drift(plan), plan.held) == ([], [], ())
+
+
+def test_unit_that_changed_behind_its_mask_is_owed_a_restart() -> None:
+    masked = replace(
+        with_states(after_apply(one()), state("shop-web.service", load="masked")),
+        files={"shop.target": after_apply(one()).files["shop.target"]},
+        masked=frozenset({"shop-web.service"}),
+    )
+    assert make_plan(one(), masked).held == ()
+    plan = make_plan(one(RUN2), masked)
+    assert (steps(plan), plan.held) == ([], ("shop-web.service",))
+    host = recorded_as(after_apply(one(RUN2)), held={"shop-web.service": "77"})
+    unmasked = replace(host, files=masked.files, runs={"shop-web.service": "77"})
+    assert steps(make_plan(one(RUN2), unmasked)) == [
+        "write shop-web.service: it has gone",
+        RELOAD,
+        "restart shop-web.service: its settings changed in an apply before",
+    ]
+    assert not make_plan(one(RUN2), replace(unmasked, runs={"shop-web.service": "78"})).of(Action.RESTART)
+
+
 def test_autostart_turned_on_starts_and_turned_off_stops_nothing() -> None:
     on, off = one(), one(start=False)
     assert steps(make_plan(on, after_apply(off))) == [
@@ -171,7 +242,11 @@ def test_file_that_has_gone_and_changed_meanwhile_restarts_what_runs() -> None:
 
 
 def incomplete(bundle: Bundle, **fields: object) -> Snapshot:
-    host = after_apply(bundle)
+    return recorded_as(after_apply(bundle), **fields)
+
+
+def recorded_as(host: Snapshot, **fields: object) -> Snapshot:
+    """The host with these fields in its record."""
     assert host.installed is not None
     return replace(host, installed=replace(host.installed, **fields))  # type: ignore[arg-type]
 
