@@ -95,7 +95,7 @@ def test_unit_that_failed_is_tried_again_until_it_stays_up(host: Host) -> None:
     last = host.apply(SHOP)
     assert (host.manager.calls, last.failures, last.done) == ([], [], 1)
     assert host.told.lines == ["settling 0.001 s"]
-    assert host.installed.failed == ()
+    assert [*host.installed.failed] == []
     assert host.plan(SHOP).is_empty
 
 
