@@ -159,6 +159,7 @@ class Connection:
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._listening = asyncio.Lock()
         self._owner = ""  # the unique name of systemd, once we listen
+        self._left: set[str] = set()  # the unique names under which it was here before
         self._lost: BusLostError | None = None
         self._closed = False
         bus.add_message_handler(self._on_message)
@@ -231,6 +232,7 @@ class Connection:
             )
             await self.call(Call("Subscribe"))
             self._owner = str(owner[0])
+            self._check_owner()
 
     def _on_message(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:
@@ -241,6 +243,11 @@ class Connection:
         elif (
             message.member == "NameOwnerChanged" and message.sender == _DAEMON and message.body[0] == SYSTEMD
         ):
+            self._left.add(message.body[1])
+            self._check_owner()
+
+    def _check_owner(self) -> None:
+        if self._owner and self._owner in self._left:  # it may come, too: after the bus itself started again
             self._lose("systemd left the bus (it was executed again, or dropped off)")
 
     async def _watch_bus(self) -> None:

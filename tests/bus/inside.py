@@ -70,7 +70,7 @@ async def kill_dbus() -> Told:
     return {
         "stages": sorted({outcome.stage.value for outcome in outcomes}),
         "errors": sorted({type(outcome.error).__name__ for outcome in outcomes if not outcome.is_success}),
-        "in time": took < 15,
+        "in time": took < 60,  # not the minutes that a call without an answer takes
         "closed": closed,
         "again": sorted({outcome.raw for outcome in again}),
         "active": dict(active),

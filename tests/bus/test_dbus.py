@@ -172,6 +172,32 @@ def test_systemd_leaving_the_bus_ends_the_waits(tmp_path: Path) -> None:
     run(tmp_path, JOB, test)
 
 
+@pytest.mark.parametrize(("owners", "is_lost"), [(("", ":1.1"), False), ((":1.1", ":1.2"), True)])
+def test_systemd_may_come_to_the_bus_but_not_leave_it_while_we_begin_to_listen(
+    owners: tuple[str, str], *, is_lost: bool, tmp_path: Path
+) -> None:
+    change = signal(
+        "NameOwnerChanged", "sss", ["org.freedesktop.systemd1", *owners], sender="org.freedesktop.DBus"
+    )
+
+    async def test(_: MiniBus, manager: Manager) -> None:
+        if is_lost:
+            with pytest.raises(BusLostError, match="systemd left the bus"):
+                await manager.submit(JobType.START, "a.service")
+        else:
+            handle = await manager.submit(JobType.START, "a.service")
+            assert (await handle.result()).raw == "done"
+        assert manager.closed is is_lost
+
+    def ended(bus: MiniBus, call: Message) -> list[Message]:
+        return [*takes_job(7)(bus, call), job_removed(7, "done")]
+
+    def names(_: MiniBus, call: Message) -> list[Message]:
+        return [change, reply(call, "s", [":1.1"])]
+
+    run(tmp_path, {"GetNameOwner": names, "StartUnit": ended}, test)
+
+
 def test_a_forged_departure_is_no_news(tmp_path: Path) -> None:
     async def test(bus: MiniBus, manager: Manager) -> None:
         handle = await manager.submit(JobType.START, "a.service")

@@ -182,13 +182,13 @@ def test_config_that_leaves_work_behind_is_not_waited_for(tmp_path: Path, read: 
     path = tmp_path / "ecosystem.config.cjs"
     path.write_text(
         "setInterval(() => {}, 1e6);\n"
-        "require('child_process').spawn('sleep', ['60'], { stdio: 'inherit' });\n"
+        "require('child_process').spawn('sleep', ['1000'], { stdio: 'inherit' });\n"
         "module.exports = { apps: [{ name: 'api', script: 'npm' }] };\n"
     )
     begin = time.monotonic()
-    project, _ = read(IMPORTER, path)
+    project, _ = read(Pm2Importer(timeout_sec=100), path)
     assert project is not None
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 90
 
 
 def test_what_a_config_prints_does_no_harm_and_is_shown(tmp_path: Path, read: Read) -> None:
