@@ -26,7 +26,7 @@ _STREAM = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
 
 
 class Lines:
-    """A stream socket by lines. `told` gets each line without its end; `ended` is called once, when it is over."""
+    """A stream socket by lines of at most `limit`. `told` gets each without its end; `ended` is called when it is over."""
 
     def __init__(
         self,
@@ -34,7 +34,9 @@ class Lines:
         loop: Loop,
         told: Callable[[bytes], None],
         ended: Callable[[Lines], None],
+        limit: int = PENDING_MAX,
     ) -> None:
+        self._limit = limit
         self._channel = channel
         self._loop = loop
         self._told = told
@@ -50,6 +52,16 @@ class Lines:
         if self._is_open:
             self._pending += line + b"\n"
             self._write()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more line may wait to be read."""
+        return self._is_open and len(self._pending) < self._limit // 2
+
+    def drain(self) -> None:
+        """Take what has come and was not taken yet, up to the end or to where nothing is."""
+        while self._is_open and self._take():
+            pass
 
     def close(self) -> None:
         """End it."""
@@ -74,34 +86,41 @@ class Lines:
         except OSError:
             self.close()
             return
-        if len(self._pending) > PENDING_MAX:
+        if len(self._pending) > self._limit:
             self.close()
             return
         self._loop.watch(self._channel.fileno(), READ | WRITE if self._pending else READ, self._ready)
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Take what has come; False where nothing has."""
         try:
             data = self._channel.recv(_CHUNK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self.close()
-            return
+            return False
         *lines, self._read = (self._read + data).split(b"\n")
-        if len(self._read) > PENDING_MAX:
+        if len(self._read) > self._limit:
             self.close()
-            return
+            return False
         for line in lines:
             if line and self._is_open:
                 self._told(line)
+        return True
 
 
 class Channel:
-    """The monitor's end: `descriptor` is the program's other half, `path` where others connect ("": nowhere)."""
+    """The monitor's end: `descriptor` is the program's other half, `path` where others connect ("": nowhere).
 
-    def __init__(self, descriptor: int, path: str, loop: Loop, on_ready: Callable[[], None]) -> None:
+    `broker` is the socket of the project's messages ("": it has none): the program takes part by its channel.
+    """
+
+    def __init__(
+        self, descriptor: int, path: str, loop: Loop, on_ready: Callable[[], None], broker: str = ""
+    ) -> None:
         self._loop = loop
         self._on_ready = on_ready
         self._path = path
@@ -110,9 +129,17 @@ class Channel:
         self._listener = listen(path) if path else None
         if self._listener is not None:
             loop.watch(self._listener.fileno(), READ, self._accept)
+        self._bridge = None
+        if broker:
+            from pm_native.runtime.bridge import Bridge  # noqa: PLC0415 - only where there is one
+
+            self._bridge = Bridge(broker, loop, self._deliver)
 
     def close(self) -> None:
-        """End all of it."""
+        """End all of it, after what the program has said to the last."""
+        self._program.drain()
+        if self._bridge is not None:
+            self._bridge.close()
         for lines in (*self._clients, self._program):
             lines.close()
         if self._listener is not None:
@@ -123,8 +150,17 @@ class Channel:
     def _said(self, line: bytes) -> None:
         if line == READY:
             self._on_ready()
+        elif self._bridge is not None:
+            self._bridge.publish(line)
         for client in [*self._clients]:
             client.send(line)
+
+    def _deliver(self, line: bytes) -> bool:
+        """Send the program a line; False where it has left too much unread."""
+        if self._program.has_room:
+            self._program.send(line)
+            return True
+        return False
 
     def _accept(self) -> None:
         if self._listener is None:

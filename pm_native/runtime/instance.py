@@ -78,7 +78,8 @@ def _monitor(
     if program.messages >= 0:
         from pm_native.runtime.channel import Channel  # noqa: PLC0415 - only where there is one
 
-        channel = Channel(program.messages, arguments.channel, loop, target.said_ready)
+        broker = os.fsdecode(environment.get(b"PM_NATIVE_IPC", b""))
+        channel = Channel(program.messages, arguments.channel, loop, target.said_ready, broker)
     loop.watch(program.process, READ, loop.stop)
     loop.watch(program.channel, READ, has_started)
     loop.run()

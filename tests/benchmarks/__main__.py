@@ -18,6 +18,8 @@ from tests.benchmarks.booted import job_figures, restart_figure, status_figure, 
 from tests.benchmarks.cold import generate_figures, help_figure
 from tests.benchmarks.health import health_figures
 from tests.benchmarks.measure import CHECKOUT
+from tests.benchmarks.messages.figures import message_figures
+from tests.benchmarks.messages.soak import soak_figure
 from tests.benchmarks.rolling import kill_figures, rolling_figures
 from tests.machine.harness import MachineUnavailableError
 
@@ -37,6 +39,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "restart": restart_figure,
     "switch": switch_figures,
     "health": health_figures,
+    "messages": message_figures,
+    "soak": soak_figure,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 # Files in memory where that can be: no benchmark is about the disk, and a disk is never twice the same.

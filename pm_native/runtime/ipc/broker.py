@@ -10,7 +10,8 @@ from typing import cast
 from pm_native.runtime.ipc.errors import AccessDenied, Busy, IpcError, TooBig
 from pm_native.runtime.ipc.frames import Splitter, frame
 from pm_native.runtime.ipc.identity import Unidentified
-from pm_native.runtime.ipc.routing import Peer, Router
+from pm_native.runtime.ipc.peers import Peer
+from pm_native.runtime.ipc.routing import Router
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

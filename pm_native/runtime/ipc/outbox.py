@@ -9,7 +9,7 @@ from pm_native.runtime.ipc.frames import frame
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.runtime.ipc.limits import Limits
-    from pm_native.runtime.ipc.routing import Peer
+    from pm_native.runtime.ipc.peers import Peer
 
 # What a frame costs beside its bytes: the object, and its places in the queues.
 OVERHEAD = 200

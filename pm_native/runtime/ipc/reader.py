@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pm_native.runtime.ipc.aio import Subscription as Sink
+    from pm_native.runtime.ipc.subscription import Subscription as Sink
 
 VARIABLE = "PM_NATIVE_IPC"
 FIRST_DELAY_SEC, LAST_DELAY_SEC = 0.05, 5.0

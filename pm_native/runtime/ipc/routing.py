@@ -19,35 +19,20 @@ from pm_native.runtime.ipc.errors import (
     TargetGone,
     Timeout,
 )
-from pm_native.runtime.ipc.frames import (
-    BODY,
-    END,
-    HEAD_MAX,
-    ID,
-    VERSION,
-    cut,
-    fields_of,
-    frame,
-    head_of,
-    id_of,
-)
-from pm_native.runtime.ipc.outbox import DROP_OLDEST, POLICIES, Outbox, Pool, Subscription
-from pm_native.runtime.ipc.topics import Topics, is_pattern, is_topic
+from pm_native.runtime.ipc.frames import BODY, END, HEAD_MAX, ID, cut, fields_of, frame, head_of, id_of
+from pm_native.runtime.ipc.outbox import Pool
+from pm_native.runtime.ipc.peers import Counters, Gathering, Route, Target
+from pm_native.runtime.ipc.requests import Requests
+from pm_native.runtime.ipc.topics import Topics, is_topic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pm_native.runtime.ipc.access import Rights
-    from pm_native.runtime.ipc.identity import Identity
     from pm_native.runtime.ipc.limits import Limits
+    from pm_native.runtime.ipc.outbox import Subscription
+    from pm_native.runtime.ipc.peers import Peer, Pending
 
-    Run = Callable[["Route", "Peer", bytes, bytes], None]
-    # A call that was delivered and has no answer yet: caller, its id for it, target, deadline, of which gathering.
-    # A tuple, since there is one for every call.
-    Pending = tuple["Peer", bytes, "Peer", float, "Gathering | None"]
-
-FEATURES = ("call", "gather", "send", "publish", "peers", "monitor", "gap")
 DELIVERIES = ("call", "send", "pub", "reply")
 METHOD_MAX = 128
 MESSAGE_MAX = 1000
@@ -55,126 +40,6 @@ ZERO, DIGITS_MAX = ord("0"), 18
 # Heads that one peer has sent lately, each with what it means. A peer with more topics than that is only slower.
 ROUTES_MAX = 32
 JOINED, LEFT = "$peer.joined", "$peer.left"
-
-
-class Peer:
-    """One connection, as routing sees it. Its owner sends `out` when it is `dirty`, and puts it off while `is_paused`."""
-
-    __slots__ = (
-        "identity",
-        "in_flight",
-        "is_monitor",
-        "is_paused",
-        "is_serving",
-        "number",
-        "out",
-        "outbox",
-        "owed",
-        "reply_head",
-        "rights",
-        "router",
-        "routes",
-        "stamp",
-        "subscriptions",
-    )
-
-    def __init__(self, router: Router, number: int, identity: Identity, rights: Rights) -> None:
-        self.router = router
-        self.number = number
-        self.identity = identity
-        self.rights = rights
-        self.stamp = {"peer": number, **identity.stamp()}
-        self.reply_head = head_of({"op": "reply", "from": self.stamp}) + ID
-        self.routes: dict[bytes, Route] = {}
-        self.out: list[bytes] = []
-        self.outbox = Outbox(router.pool)
-        self.is_paused = False
-        self.is_serving = False
-        self.is_monitor = False
-        self.in_flight = 0  # calls of its own without an answer
-        self.owed = 0  # calls of others that it has not answered
-        self.subscriptions: dict[str, Subscription] = {}
-
-    def push(self, data: bytes) -> None:
-        """Send a frame that is not to be dropped."""
-        if self.is_paused:
-            if not self.outbox.add(data):
-                self.drop("its queue is full of answers that it does not read")
-            return
-        if not self.out:
-            self.router.dirty.append(self)
-        self.out.append(data)
-
-    def drop(self, reason: str) -> None:
-        """End the connection at once."""
-        raise NotImplementedError
-
-
-class Target:
-    """A name that can be called: a process, or an instance of it, with the peers that answer for it."""
-
-    __slots__ = ("members", "name", "process", "serving", "turn")
-
-    def __init__(self, name: str, process: str) -> None:
-        self.name = name
-        self.process = process
-        self.members: list[Peer] = []
-        self.serving: list[Peer] = []
-        self.turn = 0
-
-    def next(self) -> Peer | None:
-        """Whose turn it is of those with room in their queue; None where none has."""
-        serving = self.serving
-        for _ in serving:
-            self.turn = turn = (self.turn + 1) % len(serving)
-            peer = serving[turn]
-            if not peer.is_paused or not peer.outbox.is_full():
-                return peer
-        return None
-
-
-NOBODY = Target("", "")
-
-
-class Route:
-    """What the head of a frame means for the peer that sent it."""
-
-    __slots__ = ("begin", "needs_id", "run", "subscribers", "target", "timeout", "topic", "version")
-
-    def __init__(self, run: Run, *, needs_id: bool = False) -> None:
-        self.run = run
-        self.needs_id = needs_id
-        self.begin = b""  # of the frame that is delivered, up to the id or the body
-        self.target = NOBODY
-        self.timeout = 0.0
-        self.topic = ""
-        self.version = -1
-        self.subscribers: list[Subscription] = []
-
-
-class Gathering:
-    """A call to all of a process: how many answers are still to come, and how many have."""
-
-    __slots__ = ("answers", "left")
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-        self.answers = 0
-
-
-class Counters:
-    """What went through, since the broker began."""
-
-    __slots__ = ("calls", "delivered", "errors", "late", "published", "replies", "sent")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.replies = 0
-        self.late = 0
-        self.sent = 0
-        self.published = 0
-        self.delivered = 0
-        self.errors = 0
 
 
 class Router:
@@ -198,18 +63,9 @@ class Router:
         # Of calls. An answer to a call of the broker before this one must not pass for that of another: its ids
         # began earlier, and there are fewer calls than microseconds.
         self._serial = time.time_ns() // 1000
-        self._subscriptions = 0
+        self.subscriptions = 0
         self._monitors: list[Peer] = []
-        self._requests: dict[str, Callable[[Peer, bytes, Mapping[str, object]], None]] = {
-            "hello": self._hello,
-            "serve": self._serve,
-            "sub": self._subscribe,
-            "unsub": self._unsubscribe,
-            "error": self._refuse,
-            "peers": self._list_peers,
-            "monitor": self._monitor,
-            "ping": self._ping,
-        }
+        self._requests = {**Requests(self).by_op, "error": self._refuse}
 
     # What the owner of the connections tells.
 
@@ -226,11 +82,9 @@ class Router:
             return
         for target in self._targets_of(peer):
             target.members.remove(peer)
-            if peer.is_serving:
-                target.serving.remove(peer)
-                target.turn = 0
+        self.stop_serving(peer)
         for subscription in list(peer.subscriptions.values()):
-            self._forget(subscription)
+            self.forget(subscription)
         if peer.is_monitor:
             self._monitors.remove(peer)
         if peer.owed or peer.in_flight:
@@ -277,6 +131,54 @@ class Router:
             self._fail(token, ShuttingDown("the broker goes down"))
         for peer in list(self.peers.values()):
             peer.push(frame({"op": "bye"}))
+
+    # What is asked for.
+
+    def serve(self, peer: Peer, *, answers_calls: bool) -> None:
+        """Calls and sends to its process may go to the peer from now on; or only sends, while nobody serves."""
+        if (peer.is_serving, peer.is_taking) == (answers_calls, not answers_calls):
+            return
+        self.stop_serving(peer)
+        peer.is_serving, peer.is_taking = answers_calls, not answers_calls
+        for target in self._targets_of(peer):
+            (target.serving if answers_calls else target.taking).append(peer)
+
+    def stop_serving(self, peer: Peer) -> None:
+        """Nothing goes to the peer any more."""
+        if peer.is_serving or peer.is_taking:
+            for target in self._targets_of(peer):
+                (target.serving if peer.is_serving else target.taking).remove(peer)
+                target.turn = 0
+            peer.is_serving = peer.is_taking = False
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """A peer has a subscription that it did not have."""
+        subscription.peer.subscriptions[subscription.pattern] = subscription
+        self.topics.add(subscription.pattern, subscription)
+        self.subscriptions += 1
+
+    def forget(self, subscription: Subscription) -> None:
+        """A subscription has ended."""
+        del subscription.peer.subscriptions[subscription.pattern]
+        self.topics.remove(subscription.pattern, subscription)
+        self.subscriptions -= 1
+
+    def monitor(self, peer: Peer) -> None:
+        """The peer sees every message from now on."""
+        if not peer.is_monitor:
+            peer.is_monitor = True
+            self._monitors.append(peer)
+
+    def figures(self) -> dict[str, int]:
+        """The counters, and what is held now."""
+        counts = {name: getattr(self.count, name) for name in Counters.__slots__}
+        return {
+            **counts,
+            "dropped": self.pool.dropped,
+            "queued": self.pool.used,
+            "pending": len(self.pending),
+            "subscriptions": self.subscriptions,
+        }
 
     # One frame.
 
@@ -384,7 +286,7 @@ class Router:
         if peer.in_flight >= self.limits.calls or len(self.pending) >= self.limits.all_calls:
             self._tell(peer, number, Busy("too many calls without an answer"))
             return
-        member = target.next()
+        member = target.next(target.serving)
         if member is None:
             self._tell(peer, number, Busy(f"the queue of {target.name} is full"))
             return
@@ -429,24 +331,25 @@ class Router:
 
     def _send(self, route: Route, peer: Peer, number: bytes, body: bytes) -> None:
         target = route.target
-        if not target.serving:
+        among = target.serving or target.taking
+        if not among:
             self._tell(peer, number, self._nobody(target))
-        elif (member := target.next()) is None:
+        elif (member := target.next(among)) is None:
             self._tell(peer, number, Busy(f"the queue of {target.name} is full"))
         else:
             self._hand(route, peer, body, [member])
-            self._acknowledge(peer, number, 1)
+            peer.acknowledge(number, 1)
 
     def _broadcast(self, route: Route, peer: Peer, number: bytes, body: bytes) -> None:
         """A send to all of a process: who has no room goes without."""
-        target = route.target
-        if not target.serving:
-            self._tell(peer, number, self._nobody(target))
+        among = route.target.serving or route.target.taking
+        if not among:
+            self._tell(peer, number, self._nobody(route.target))
             return
-        members = [item for item in target.serving if not item.is_paused or not item.outbox.is_full()]
-        self.pool.dropped += len(target.serving) - len(members)
+        members = [item for item in among if not item.is_paused or not item.outbox.is_full()]
+        self.pool.dropped += len(among) - len(members)
         self._hand(route, peer, body, members)
-        self._acknowledge(peer, number, len(members))
+        peer.acknowledge(number, len(members))
 
     def _hand(self, route: Route, peer: Peer, body: bytes, members: list[Peer]) -> None:
         data = b"".join((route.begin, body, END))
@@ -465,7 +368,7 @@ class Router:
         if subscribers:
             self._spread(b"".join((route.begin, body, END)), subscribers)
         if number:
-            self._acknowledge(peer, number, len(subscribers))
+            peer.acknowledge(number, len(subscribers))
         if self._monitors:
             self._show("pub", peer, route.topic, body)
 
@@ -502,78 +405,6 @@ class Router:
         if self._monitors:
             self._show("reply", peer, caller.identity.name, body)
 
-    # Requests to the broker itself.
-
-    def _hello(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
-        version = fields.get("version", VERSION)
-        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            raise BadFrame("`version` is a whole number")
-        if fields.get("serve") is True:
-            self._start_serving(peer)
-        answer: dict[str, object] = {
-            "op": "hello",
-            "version": min(version, VERSION),
-            "broker": self.version,
-            "features": list(FEATURES),
-            "limits": self.limits.told(),
-            "you": {**peer.stamp, "name": peer.identity.name},
-        }
-        peer.push(_with_id(answer, number))
-
-    def _serve(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
-        if fields.get("on", True) is False:
-            self._stop_serving(peer)
-        else:
-            self._start_serving(peer)
-        self._acknowledge(peer, number, 1)
-
-    def _start_serving(self, peer: Peer) -> None:
-        if not peer.identity.process:
-            raise AccessDenied("only processes of the project can be called")
-        if not peer.is_serving:
-            peer.is_serving = True
-            for target in self._targets_of(peer):
-                target.serving.append(peer)
-
-    def _stop_serving(self, peer: Peer) -> None:
-        if peer.is_serving:
-            peer.is_serving = False
-            for target in self._targets_of(peer):
-                target.serving.remove(peer)
-                target.turn = 0
-
-    def _subscribe(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
-        pattern, policy = fields.get("topic"), fields.get("policy", DROP_OLDEST)
-        if not isinstance(pattern, str) or not is_pattern(pattern):
-            raise BadFrame(f"not a pattern of topics: {str(pattern)[:80]!r}")
-        if policy not in POLICIES or not isinstance(policy, str):
-            raise BadFrame(f"`policy` is one of {', '.join(POLICIES)}")
-        if not peer.rights.may_subscribe(pattern):
-            raise AccessDenied(f"the rules do not let it subscribe to {pattern}")
-        if (known := peer.subscriptions.get(pattern)) is not None:
-            known.policy = policy
-        elif len(peer.subscriptions) >= self.limits.subscriptions:
-            raise Busy(f"a connection has at most {self.limits.subscriptions} subscriptions")
-        elif self._subscriptions >= self.limits.all_subscriptions:
-            raise Busy(f"all together have at most {self.limits.all_subscriptions} subscriptions")
-        else:
-            subscription = peer.subscriptions[pattern] = Subscription(peer, pattern, policy)
-            self.topics.add(pattern, subscription)
-            self._subscriptions += 1
-        self._acknowledge(peer, number, len(peer.subscriptions))
-
-    def _unsubscribe(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
-        subscription = peer.subscriptions.get(str(fields.get("topic")))
-        if subscription is None:
-            raise BadFrame("there is no such subscription")
-        self._forget(subscription)
-        self._acknowledge(peer, number, len(peer.subscriptions))
-
-    def _forget(self, subscription: Subscription) -> None:
-        del subscription.peer.subscriptions[subscription.pattern]
-        self.topics.remove(subscription.pattern, subscription)
-        self._subscriptions -= 1
-
     def _refuse(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
         """The answer to a call is an error: by a name of the program's own, which has a dot in it, or `Failed`."""
         pending = self.pending.get(number)
@@ -584,46 +415,7 @@ class Router:
         own = isinstance(name, str) and "." in name and len(name) <= METHOD_MAX
         self._fail(number, IpcError(str(message)[:MESSAGE_MAX], str(name) if own else "Failed"))
 
-    def _list_peers(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:
-        listed = [
-            {
-                **other.stamp,
-                "name": other.identity.name,
-                "serves": other.is_serving,
-                "subscriptions": len(other.subscriptions),
-                "queued": other.outbox.size,
-            }
-            for other in self.peers.values()
-        ]
-        peer.push(_with_id({"op": "reply"}, number, {"peers": listed, "broker": self.figures()}))
-
-    def figures(self) -> dict[str, int]:
-        """The counters, and what is held now."""
-        counts = {name: getattr(self.count, name) for name in Counters.__slots__}
-        return {
-            **counts,
-            "dropped": self.pool.dropped,
-            "queued": self.pool.used,
-            "pending": len(self.pending),
-            "subscriptions": self._subscriptions,
-        }
-
-    def _monitor(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:
-        if peer.identity.uid and peer.identity.process:
-            raise AccessDenied("only root, and users at their shells, may watch all messages")
-        if not peer.is_monitor:
-            peer.is_monitor = True
-            self._monitors.append(peer)
-        self._acknowledge(peer, number, 1)
-
-    def _ping(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:
-        self._acknowledge(peer, number, 1)
-
     # What is said.
-
-    def _acknowledge(self, peer: Peer, number: bytes, count: int) -> None:
-        if number:
-            peer.push(b'{"op":"ok","id":%b,"count":%d}\n' % (number, count))
 
     def _tell(
         self, peer: Peer, number: bytes, error: IpcError, source: Peer | None = None, *, more: bool = False
@@ -681,12 +473,3 @@ class Router:
 def _one_each(subscriptions: list[Subscription]) -> list[Subscription]:
     """One subscription of each peer: who matches twice gets a message once."""
     return list({subscription.peer: subscription for subscription in reversed(subscriptions)}.values())
-
-
-def _with_id(fields: Mapping[str, object], number: bytes, body: object = None) -> bytes:
-    parts = [head_of(fields)]
-    if number:
-        parts += [ID, number]
-    if body is not None:
-        parts += [BODY, codec.encode(body)]
-    return b"".join((*parts, END))

@@ -56,7 +56,21 @@ def broker_from(project: str, environ: Mapping[str, str]) -> Broker:
     if user:
         access.users |= {os.getuid()}
     slice_name = environ.get("PM_NATIVE_IPC_SLICE") or f"{project}.slice"
-    return Broker(access, Identifier(project, slice_name, user=user), limits_from(environ))
+    identifier = Identifier(project, slice_name, user=user)
+    return Broker(access, identifier, limits_from(environ), installed_version())
+
+
+def installed_version() -> str:
+    """The version of what is installed around this file, by its metadata, or by pyproject.toml in a checkout; else ""."""
+    folder = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100 - pathlib is heavy
+    for name in os.listdir(folder):  # noqa: PTH208 - as above
+        if name.startswith("pm_native-") and name.endswith(".dist-info"):
+            return name.removeprefix("pm_native-").removesuffix(".dist-info")
+        if name == "pyproject.toml":
+            with open(f"{folder}/{name}", encoding="utf-8") as file:  # noqa: PTH123 - as above
+                words = next((line.split() for line in file if line.startswith("version = ")), ['""'])
+            return words[-1].strip('"')
+    return ""
 
 
 def uid_of(name: str) -> int:

@@ -12,7 +12,8 @@ from pm_native.runtime.ipc.access import ALL, Rights
 from pm_native.runtime.ipc.identity import Identifier, Identity
 from pm_native.runtime.ipc.limits import Limits
 from pm_native.runtime.ipc.outbox import OVERHEAD
-from pm_native.runtime.ipc.routing import Peer, Router
+from pm_native.runtime.ipc.peers import Peer
+from pm_native.runtime.ipc.routing import Router
 from pm_native.runtime.ipc.topics import Topics, covers, is_pattern
 
 
