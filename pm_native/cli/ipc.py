@@ -221,7 +221,7 @@ def pub(*, topic: str, message: str | None, is_text: bool, path: str) -> int:
 @ipc.command(
     epilog="""\b
 In a pattern, "*" stands for any one word, and "**" at the end for one or more: 'cache.*', 'progress.**'.
-$peer.joined and $peer.left tell who comes and goes."""
+$peer.joined and $peer.left tell who comes and goes; no pattern that begins with "*" matches them."""
 )
 @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
 @click.option("-n", "--count", type=click.IntRange(1), help="End after so many messages.")

@@ -55,7 +55,7 @@ def desk(machine: Machine) -> Iterator[Site]:
 
 
 def serving(site: Site) -> set[str]:
-    peers = json.loads(site.pm_native("ipc", "peers", "--json", "--socket", PATH).stdout)["data"]["peers"]
+    peers = json.loads(site.pm_native("ipc", "peers", "--json", "-p", site.name).stdout)["data"]["peers"]
     return {peer["name"] for peer in peers if peer["serves"]}
 
 
@@ -201,6 +201,25 @@ def test_second_apply_does_nothing_and_new_rules_restart_the_broker_alone(desk: 
     desk.write("pm-native.toml", text.replace("publish = []", 'publish = ["cache.done"]'))
     assert desk.applied().steps == ["write desk.ipc.env", f"restart {BROKER}"]
     assert desk.machine.show("desk-web.service", "InvocationID") == before
+
+
+def test_program_of_pm2_hears_what_is_sent_and_what_it_says_is_published(machine: Machine) -> None:
+    site = Site(machine, "chat")
+    site.write(
+        "api.js",
+        'process.on("message", (heard) => process.send({ type: "process:msg", data: { heard } }));\n',
+    )
+    site.config('ipc = true\n[process.api]\ncommand = ["node", "api.js"]\nchannel = {}\n')
+    site.apply()
+    until(lambda: serving(site) == {"api"}, timeout=60, what=lambda: "in vain")
+    packet = {"type": "process:msg", "topic": "greet", "data": {"hello": "wörld"}}
+    with running(site, "ipc", "sub", "process:msg", "--count", "1", "--json", "-p", "chat") as watching:
+        assert site.pm_native("ipc", "send", "api", json.dumps(packet), "-p", "chat").stdout == "sent to 1\n"
+        assert watching.stdout is not None
+        said = json.loads(watching.stdout.readline())
+    assert said["body"] == {"type": "process:msg", "data": {"heard": packet}}
+    assert (said["topic"], said["from"]["unit"]) == ("process:msg", "chat-api.service")
+    site.pm_native("remove", "chat")
 
 
 def test_removed_project_leaves_no_socket(machine: Machine) -> None:

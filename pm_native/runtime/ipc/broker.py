@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol, Peer):
     __slots__ = (
         "_broker",
         "_held",
+        "_is_ending",
         "_partial_since",
         "_splitter",
         "_transport",
@@ -51,6 +52,7 @@ class Connection(asyncio.Protocol, Peer):
         self._splitter = Splitter(broker.limits.frame)
         self._held = 0  # bytes that the outbox counts for the transport and the unfinished frame
         self._partial_since = 0.0
+        self._is_ending = False  # it sends no more, and waits for answers
         self.is_gone = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -94,6 +96,14 @@ class Connection(asyncio.Protocol, Peer):
             self._count_partial(is_new=bool(frames))
         self._broker.flush()
 
+    def eof_received(self) -> bool:
+        """It sends no more: it gets the answers that it waits for, and then the connection ends."""
+        if self.is_gone or not self.in_flight:
+            return False
+        self.router.stop_serving(self)
+        self._is_ending = True
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The other end is gone."""
         if not self.is_gone:
@@ -110,6 +120,8 @@ class Connection(asyncio.Protocol, Peer):
             self.is_paused = False
             self._count_held()
             self.send_queued()
+            if self._is_ending:
+                self._end_if_answered()
 
     def send_queued(self) -> None:
         """Send of the queue what the socket takes."""
@@ -124,6 +136,8 @@ class Connection(asyncio.Protocol, Peer):
         size = sum(map(len, frames))
         if size <= WRITE_SIZE:
             self._write(frames)
+            if self._is_ending:
+                self._end_if_answered()
             return
         for number, data in enumerate(frames):
             if self.is_paused:
@@ -131,6 +145,10 @@ class Connection(asyncio.Protocol, Peer):
                     self.push(left)
                 return
             self._write([data])
+
+    def _end_if_answered(self) -> None:
+        if not self.in_flight and not self.outbox.size:
+            self._transport.close()
 
     def drop(self, reason: str) -> None:
         """End the connection at once, without what is queued for it."""

@@ -28,8 +28,9 @@ class IpcError extends Error {
   }
 }
 
-// Whether a topic matches a pattern: "*" is any one word, a last "**" one or more.
+// Whether a topic matches a pattern: "*" is any one word, a last "**" one or more; "$" begins the broker's own topics.
 function matches(pattern, topic) {
+  if (topic.startsWith("$") && pattern.startsWith("*")) return false;
   const want = pattern.split(".");
   const have = topic.split(".");
   for (let index = 0; index < want.length; index++) {

@@ -1,7 +1,8 @@
 """Topics and the patterns that subscribe to them.
 
 A topic is words joined by dots: `cache.user.7`. In a pattern, the word `*` stands for any one word, and a last word `**`
-for one or more: `cache.*.7`, `cache.**`.
+for one or more: `cache.*.7`, `cache.**`. Topics that begin with `$` are the broker's own; no pattern that begins with `*`
+matches them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ else:  # typing is half of what a small program loads: at run time `Generic[T]` 
 
 TOPIC_MAX = 255
 ANY, REST = "*", "**"
+OWN = "$"
 
 
 def is_topic(text: str) -> bool:
@@ -39,6 +41,8 @@ def _is_last(word: str) -> bool:
 
 def covers(pattern: str, other: str) -> bool:
     """Whether `pattern` matches all that `other`, a topic or a pattern itself, matches."""
+    if other.startswith(OWN) and pattern.startswith(ANY):
+        return False
     ours, theirs = pattern.split("."), other.split(".")
     for index, word in enumerate(ours):
         if index >= len(theirs):
@@ -106,8 +110,11 @@ class Topics(Generic[T]):
     def match(self, topic: str) -> list[T]:
         """The subscribers of a topic, in no particular order, each once."""
         found = dict(self._exact.get(topic, ()))
-        if not self._patterns.is_empty():
-            for subscribers in _matches(self._patterns, topic.split("."), 0):
+        node, words = self._patterns, topic.split(".")
+        if topic.startswith(OWN):
+            node, words = node.children.get(words[0]) or _Node(), words[1:]
+        if not node.is_empty():
+            for subscribers in _matches(node, words, 0):
                 found |= subscribers
         return list(found)
 

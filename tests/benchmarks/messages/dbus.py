@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from dbus_next.aio import MessageBus
+from dbus_next.aio.message_bus import MessageBus
 from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
@@ -60,7 +60,7 @@ async def _answer(path: str) -> None:
     bus.add_message_handler(reply)
     await bus.request_name(NAME)
     load.say(ready=True)
-    await bus.wait_for_disconnect()
+    await asyncio.Event().wait()
 
 
 def ask(path: str, in_flight: int) -> None:
@@ -98,7 +98,7 @@ async def _listen(path: str) -> None:
         bus.add_message_handler(partial(take, index))
         await _subscribe(bus, "Message")
     load.say(ready=True)
-    await buses[0].wait_for_disconnect()
+    await asyncio.Event().wait()
 
 
 def publish(path: str) -> None:

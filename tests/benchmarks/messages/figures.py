@@ -64,6 +64,7 @@ class Program:
 
     def has_said(self, seconds: float) -> bool:
         """Whether it says something, or ends, within that time."""
+        assert self._running.stdout is not None
         return bool(select.select([self._running.stdout], [], [], seconds)[0])
 
     def line(self) -> str:
@@ -71,7 +72,7 @@ class Program:
         assert self._running.stdout is not None
         assert self.has_said(PATIENCE_SEC), "a program of a load is stuck"
         line = self._running.stdout.readline().decode()
-        assert line, f"{self._running.args} has ended"
+        assert line, "a program of a load has ended"
         return line
 
     @property

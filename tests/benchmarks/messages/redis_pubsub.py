@@ -21,7 +21,7 @@ class _Channel:
     """A connection that is subscribed to one channel."""
 
     def __init__(self, client: redis.Redis, name: str) -> None:
-        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+        self._pubsub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self._pubsub.subscribe(name)
         self._pubsub.get_message(timeout=5)  # that it is subscribed
         self.socket = self._pubsub.connection._sock  # to wait for several at a time

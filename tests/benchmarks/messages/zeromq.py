@@ -18,7 +18,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _socket(kind: int, address: str, *, bind: bool = False) -> zmq.Socket[bytes]:
-    socket = zmq.Context.instance().socket(kind)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
     socket.set_hwm(10 * WINDOW)  # nothing is dropped: no more than WINDOW are under way
     if bind:
         socket.bind(address)

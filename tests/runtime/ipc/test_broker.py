@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,71 +25,7 @@ from pm_native.runtime.ipc.errors import (
     NoSuchTarget,
     TooBig,
 )
-from tests.runtime.ipc.stage import NAME
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pm_native.runtime.ipc.client import Client
-
-CHECKOUT = Path(__file__).parents[3]
-WORKER = 'from pm_native.runtime import ipc; ipc.connect().serve({"": lambda message: message.body})'
-NODE_CLIENT = Path(ipc.__file__).with_name("client.cjs")
-
-
-class Broker:
-    """The broker on one path; started again, it is another process on the same path."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self.running: subprocess.Popen[str] | None = None
-
-    def start(self, **environment: str) -> None:
-        Path(self.path).unlink(missing_ok=True)
-        self.running = subprocess.Popen(
-            [sys.executable, "-m", "tests.runtime.ipc.stage", self.path],
-            cwd=CHECKOUT,
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.running.stdout is not None
-        assert self.running.stdout.readline() == "listening\n"
-
-    def end(self, number: int = signal.SIGTERM) -> None:
-        assert self.running is not None
-        assert self.running.stdout is not None
-        self.running.send_signal(number)
-        self.running.wait(20)
-        self.running.stdout.close()
-
-    @contextmanager
-    def program(self, name: str, *argv: str) -> Iterator[subprocess.Popen[str]]:
-        """A program that the broker knows as the process `name`."""
-        environment = {**os.environ, NAME: name, "PM_NATIVE_IPC": self.path, "PYTHONPATH": str(CHECKOUT)}
-        words = argv or (sys.executable, "-c", WORKER)
-        with subprocess.Popen(
-            words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as running:
-            try:
-                yield running
-            finally:
-                running.kill()
-
-    def wait_for(self, client: Client, *names: str) -> None:
-        """Return when these serve: the broker itself says who comes."""
-        while not set(names) <= {peer["name"] for peer in client.peers()["peers"] if peer["serves"]}:  # type: ignore[index]
-            next(client.messages(timeout=0.05), None)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    made = Broker(tmp_path / "s")
-    made.start()
-    yield made
-    made.end()
+from tests.runtime.ipc.broker import NODE_CLIENT, PATIENCE, Broker
 
 
 def test_call_send_publish_and_gather(broker: Broker) -> None:
@@ -203,7 +138,7 @@ def test_who_never_reads_and_who_dies_within_a_frame_harm_nobody(broker: Broker)
         figures = found["broker"]
         assert figures["dropped"] > 0
         # What is not dropped is delivered, and the gap says how many are missing.
-        idle.settimeout(5)
+        idle.settimeout(PATIENCE)
         got = gaps = 0
         with idle.makefile("rb") as lines:
             while got + gaps < 300:
@@ -253,14 +188,49 @@ def test_client_in_a_few_lines_of_plain_python_by_the_documentation(broker: Brok
 
 @pytest.mark.skipif(shutil.which("socat") is None, reason="needs socat")
 def test_shell_through_socat(broker: Broker) -> None:
-    run = subprocess.run(
-        ["socat", "-t2", "-", f"UNIX:{broker.path}"],
-        input='{"op":"ping","id":1}\n',
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout == '{"op":"ok","id":1,"count":1}\n'
+    def socat(*frames: str) -> list[dict[str, object]]:
+        words = ["socat", f"-t{PATIENCE}", "-", f"UNIX:{broker.path}"]
+        text = "".join(f"{frame}\n" for frame in frames)
+        run = subprocess.run(words, input=text, capture_output=True, text=True, check=True)
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    assert socat('{"op":"ping","id":1}') == [{"op": "ok", "id": 1, "count": 1}]
+    with broker.program("worker"), ipc.connect(broker.path) as client:
+        broker.wait_for(client, "worker")
+        # The input ends long before the answer comes.
+        (answer,) = socat('{"op":"call","to":"worker","id":"a","body":[7]}')
+        assert (answer["op"], answer["id"], answer["body"]) == ("reply", "a", [7])
+        words = ["socat", "-", f"UNIX:{broker.path}"]
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        ) as watching:
+            assert watching.stdin is not None
+            assert watching.stdout is not None
+            watching.stdin.write('{"op":"sub","topic":"progress.**","id":1}\n')
+            assert json.loads(watching.stdout.readline())["op"] == "ok"
+            client.publish("progress.resize", 50)
+            assert json.loads(watching.stdout.readline())["body"] == 50
+
+
+def test_who_shuts_down_its_half_gets_the_answers_it_waits_for(broker: Broker) -> None:
+    held = """
+from pm_native.runtime import ipc
+client = ipc.connect()
+client.subscribe("go")
+client.serve({"": lambda message: next(client.messages()).body})
+"""
+    with broker.program("worker", sys.executable, "-c", held), ipc.connect(broker.path) as client:
+        broker.wait_for(client, "worker")
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(PATIENCE)
+            asking.connect(broker.path)
+            asking.sendall(b'{"op":"call","to":"worker","id":1,"body":1}\n')
+            asking.shutdown(socket.SHUT_WR)
+            while not client.publish("go", "now", confirm=True):
+                pass
+            with asking.makefile("rb") as lines:
+                assert json.loads(lines.readline())["body"] == "now"
+                assert lines.read() == b""
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
@@ -281,7 +251,7 @@ client.serve({{ double: (message) => message.body * 2, fail: () => {{ throw new 
                 client.call("api", 21, method="fail")
             while not client.publish("t.x", 1, confirm=True):
                 pass
-            message = next(client.messages(timeout=10))
+            message = next(client.messages(timeout=PATIENCE))
             assert (message.topic, message.body) == ("seen", ["t.x", 1])
             broker.end(signal.SIGKILL)
             broker.start()
