@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pm_native.model.project import Channel, Limits, Logs, Project
+    from pm_native.model.project import Channel, Ipc, Limits, Logs, Project
     from pm_native.syntax.toml_write import Value
 
     Values = dict[str, Value]
@@ -76,6 +76,8 @@ class ConfigWriter:
         found |= self._shared
         if self._project.monitor is not Monitor.INSTANCE:
             found["monitor"] = self._project.monitor.value
+        if self._project.ipc is not None:
+            found["ipc"] = _ipc(self._project.ipc)
         if self._environment:
             found["environment"] = dict(self._environment)
         if self._all_files:
@@ -191,6 +193,14 @@ def _pool(process: Process) -> Values:
     if process.counters:
         found["counters"] = {counter.variable: counter.base for counter in process.counters}
     return found
+
+
+def _ipc(ipc: Ipc) -> Value:
+    access: Values = {}
+    for rule in ipc.rules:
+        given = {"call": rule.call, "publish": rule.publish, "subscribe": rule.subscribe}
+        access[rule.who] = {verb: list(names) for verb, names in given.items() if names is not None}
+    return {"access": access} if access else True
 
 
 def _channel(channel: Channel | None) -> Values:
