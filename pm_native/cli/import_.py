@@ -116,7 +116,7 @@ def _running_project(
     """What a manager runs right now, and what it is called."""
     from pm_native.cli.source import check_project_name, import_options  # noqa: PLC0415 - not for --help
     from pm_native.errors import ConfigError  # noqa: PLC0415 - not for --help
-    from pm_native.importers.running import running_manager  # noqa: PLC0415 - not for --help
+    from pm_native.importers.managers import running_manager  # noqa: PLC0415 - not for --help
 
     check_project_name(source)
     found = running_manager(manager, os.environ, str(files[0]) if files else None)

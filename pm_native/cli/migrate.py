@@ -79,7 +79,7 @@ def migrate(  # noqa: PLR0913 - one per option
     manager.
     """
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
-    from pm_native.importers.running import running_manager  # noqa: PLC0415 - not for --help
+    from pm_native.importers.managers import running_manager  # noqa: PLC0415 - not for --help
 
     if root is not None:
         raise UsageError("--root: nothing runs below another root", hint="migrate on the host itself")

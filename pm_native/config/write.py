@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import PurePosixPath
 
 from pm_native.config.keys import PROCESS
+from pm_native.config.write_command import command_values
 from pm_native.config.write_health import health_table
 from pm_native.model.confinement import Profile
 from pm_native.model.health import Monitor
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from pm_native.syntax.toml_write import Value
 
     Values = dict[str, Value]
-
-_STRING_MAX = 100  # a longer command reads better as a list
-_QUOTED_MAX = 2
-_MEANS_SOMETHING = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
 
 class ConfigWriter:
@@ -167,21 +163,6 @@ def _common(environments: Sequence[Mapping[str, str]]) -> dict[str, str]:
 def _relative(path: PurePosixPath, base: PurePosixPath) -> str:
     """The path from `base` where it lies below it; else as it is."""
     return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
-
-
-def command_values(command: tuple[str, ...]) -> Values:
-    """`command`, as a string where that reads well, and `shell` where it is a line of /bin/sh."""
-    if command[:2] == ("/bin/sh", "-c") and len(command) == 3 and command[2].strip():
-        return {"command": command[2], "shell": True}
-    return {"command": command_text(command)}
-
-
-def command_text(command: tuple[str, ...]) -> str | list[str]:
-    """A command as one string, if it splits into the same words and needs few quotes; else as a list."""
-    text = shlex.join(command)
-    quoted = sum(shlex.quote(word) != word for word in command)
-    reads_well = len(text) <= _STRING_MAX and quoted <= _QUOTED_MAX and text.isprintable()
-    return text if reads_well and not _MEANS_SOMETHING & set(command) else list(command)
 
 
 def _pool(process: Process) -> Values:

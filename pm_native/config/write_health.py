@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from pm_native.config.write_command import command_text
 from pm_native.errors import NOWHERE
 from pm_native.model.health import (
     LOCALHOST,
@@ -100,8 +101,6 @@ def _probe(probe: Probe) -> Values:
         case UnixProbe(path=path):
             return {"unix": path}
         case ExecProbe(command=command):
-            from pm_native.config.write import command_text  # noqa: PLC0415 - it imports this module
-
             return {"exec": command_text(command)}
         case OutputProbe(pattern=pattern):
             return {"output": pattern}

@@ -75,20 +75,6 @@ class RunningManager(Protocol):
         """Do what `farewell` says; what was done."""
 
 
-def running_manager(name: str, environ: Mapping[str, str], config: str | None = None) -> RunningManager:
-    """The manager called `name` (pm2 or supervisord) that runs on this host; RunningManagerError where none does.
-
-    `config` is the config file of the supervisord that is meant, where several run.
-    """
-    if name == "pm2":
-        from pm_native.importers.pm2.daemon import Pm2Daemon  # noqa: PLC0415 - one of the two
-
-        return Pm2Daemon.find(environ)
-    from pm_native.importers.supervisord.daemon import SupervisordDaemon  # noqa: PLC0415 - one of the two
-
-    return SupervisordDaemon.find(environ, config)
-
-
 def disable_unit(unit: str) -> bool:
     """Stop a unit and take it out of the boot; False where it is neither there nor running."""
     if not any(_says(word, unit) for word in ("is-enabled", "is-active")):

@@ -12,9 +12,10 @@ import pytest
 
 from pm_native.errors import Diagnostics
 from pm_native.importers.base import ImportOptions
+from pm_native.importers.managers import running_manager
 from pm_native.importers.pm2.axon import call, decode_message, encode_message
 from pm_native.importers.pm2.daemon import Pm2Daemon
-from pm_native.importers.running import Member, RunningManagerError, running_manager
+from pm_native.importers.running import Member, RunningManagerError
 from pm_native.importers.supervisord import daemon as supervisord_daemon
 from pm_native.importers.supervisord.daemon import Found, SupervisordDaemon
 
