@@ -53,7 +53,7 @@ def repair(layout: Layout, store: Store, project: str) -> Repair:
     except StateError:
         pass  # what this is for
     generations = Generations(store.directory)
-    files = list(_files(layout, project))
+    files = list(installed_files(layout, project))
     if not files:
         raise UsageError(
             f"no file of a project {project!r} is installed in the {layout.scope} manager",
@@ -67,7 +67,7 @@ def repair(layout: Layout, store: Store, project: str) -> Repair:
     return Repair(installed=installed, generation=generation, saved_as=store.replace_damaged(installed))
 
 
-def _files(layout: Layout, project: str) -> Iterator[BundleFile]:
+def installed_files(layout: Layout, project: str) -> Iterator[BundleFile]:
     """The files on disk that are the project's: unit files by their header, environment files by their folder."""
     for path in sorted(layout.units.glob("*.*")):
         if path.is_symlink() or not path.is_file():

@@ -69,8 +69,8 @@ class Progress(Protocol):
 class Outcome:
     """What a run came to: how many steps were done, the jobs' outcomes, the units that failed.
 
-    Of a run that was interrupted, or whose time was over (`is_late`): what was waited for at that moment, and which
-    units' jobs were taken back. `has_failed_roll`: an instance of a pool did not come back, and the others were let be;
+    Of a run that was interrupted, or whose time was over (`is_late`), and of jobs whose own time was: what was waited for
+    at that moment, and which units' jobs were taken back. `has_failed_roll`: an instance of a pool did not come back, and the others were let be;
     `held_back` are those that wait for the word that the canary lives.
     """
 
@@ -359,14 +359,14 @@ class Runner:
         for job in outcomes:
             if job.is_success or (job.spec.type is JobType.STOP and _has_stopped(job)):
                 self.outcome.done += 1
-            elif job.stage in {JobStage.ENDED, JobStage.REFUSED}:
+            elif job.stage in {JobStage.ENDED, JobStage.REFUSED} or job.is_overdue:
                 await self._reported(self.manager).add(job.spec.unit, job=job)
         await self._leave(self.manager, [job for job in outcomes if _goes_on(job)])
 
     async def _leave(self, manager: Manager, jobs: list[JobOutcome]) -> None:
         """Say what systemd goes on with when we do not, or take it back."""
         if jobs:
-            self.outcome.waits = await waits_of(manager, {job.spec.unit: job.spec.type for job in jobs})
+            self.outcome.waits += await waits_of(manager, {job.spec.unit: job.spec.type for job in jobs})
         if self.options.cancel_queued:
             # Backwards: the end of a job, of whatever kind, sets those free that wait behind it.
             for job in reversed(jobs):

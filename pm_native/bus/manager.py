@@ -158,6 +158,7 @@ class UnitDetails:
     drop_in_paths: tuple[str, ...] = ()
     need_daemon_reload: bool = False
     invocation_id: str = ""  # 32 hex digits; "" while it never ran
+    service_type: str = ""  # Type=
     job_timeout_usec: int | None = None
     timeout_start_usec: int | None = None
     timeout_stop_usec: int | None = None

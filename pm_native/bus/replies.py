@@ -116,6 +116,7 @@ def decode_details(name: str, properties: Mapping[str, Property]) -> UnitDetails
         drop_in_paths=tuple(str(path) for path in drop_ins) if isinstance(drop_ins, list) else (),
         need_daemon_reload=bool(properties.get("NeedDaemonReload", False)),
         invocation_id=decode_id(properties.get("InvocationID", b"")),
+        service_type=text("Type"),
         job_timeout_usec=limit("JobTimeoutUSec"),
         timeout_start_usec=limit("TimeoutStartUSec"),
         timeout_stop_usec=limit("TimeoutStopUSec"),

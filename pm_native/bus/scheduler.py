@@ -36,7 +36,6 @@ class JobSpec:
     unit: str
     type: JobType
     mode: JobMode = JobMode.REPLACE
-    timeout_sec: float | None = None  # how long to watch it from its submission on; None: until it ends
     after: tuple[int, ...] = ()
 
 
@@ -61,6 +60,7 @@ class JobOutcome:
     duration_sec: float = 0.0
     error: PmNativeError | None = None
     reason: str = ""  # why it was left or not sent
+    is_overdue: bool = False  # it was left because its time was over
 
     @property
     def is_success(self) -> bool:
@@ -84,24 +84,26 @@ class JobEvent:
     outcome: JobOutcome | None = None
 
 
-async def run_jobs(
+async def run_jobs(  # noqa: PLR0913 - the jobs, and how they are watched
     manager: Manager,
     jobs: Sequence[JobSpec],
     *,
     window: int = WINDOW,
     on_event: Callable[[JobEvent], None] | None = None,
     stop: asyncio.Event | None = None,
+    patience: Callable[[int], asyncio.Future[float]] | None = None,
 ) -> list[JobOutcome]:
     """Run the jobs, at most `window` of them queued at any time, and tell the outcome of each, in the order given.
 
-    No failure of a job raises. When `stop` is set nothing more is submitted and the outcomes are told at once, with
+    A job is watched until it ends, or until the future that `patience` has for its index says after how many seconds
+    its time is over; without one there is no such time. No failure of a job raises. When `stop` is set nothing more is submitted and the outcomes are told at once, with
     the jobs under way as LEFT. When the caller is cancelled the same outcomes go to `on_event` before the exception
     goes on. A job that is overdue keeps its place in the window until it ends; when such jobs fill the window the
     rest is UNSENT. ValueError where `after` is circular or leads outside of `jobs`.
     """
     if window < 1:
         raise ValueError(f"the window must hold a job: {window}")
-    run = _Run(manager, jobs, window, on_event)
+    run = _Run(manager, jobs, window, on_event, patience)
     return await run.run(submission_order(jobs), stop)
 
 
@@ -138,8 +140,10 @@ class _Run:
         jobs: Sequence[JobSpec],
         window: int,
         on_event: Callable[[JobEvent], None] | None,
+        patience: Callable[[int], asyncio.Future[float]] | None,
     ) -> None:
         self._manager = manager
+        self._patience = patience
         self._jobs = jobs
         self._window = window
         self._on_event = on_event
@@ -207,13 +211,15 @@ class _Run:
         self._tell(index, None)
         end = asyncio.ensure_future(handle.result())
         try:
-            left = None if spec.timeout_sec is None else spec.timeout_sec - self._since(index)
-            await asyncio.wait([end], timeout=left)
+            if self._patience is not None:
+                over = self._patience(index)
+                both: list[asyncio.Future[JobEnd] | asyncio.Future[float]] = [end, over]
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                if not end.done():
+                    self._overdue.add(index)
+                    reason = f"its job did not end within {over.result():g} s, and goes on in systemd"
+                    self._settle(index, JobStage.LEFT, reason=reason)
             if not end.done():
-                self._overdue.add(index)
-                self._settle(
-                    index, JobStage.LEFT, reason=f"its job did not end within {spec.timeout_sec:g} s"
-                )
                 await asyncio.wait([end])
             self._take_end(index, end)
         finally:
@@ -256,6 +262,7 @@ class _Run:
             duration_sec=self._since(index) if index in self._begun else 0.0,
             error=error,
             reason=reason,
+            is_overdue=index in self._overdue,
         )
         self._outcomes[index] = outcome
         self._changed.set()

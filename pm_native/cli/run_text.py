@@ -119,6 +119,7 @@ def _text(switch: Switch, outcome: Outcome) -> str:
     if more := [failure.unit for failure in outcome.failures[DETAILED:]]:
         lines.append(style(f"and {len(more)} more: {_some(more)} (--json has them all)", "red"))
     if outcome.failures:
+        lines += [f"  waited for {wait}" for wait in outcome.waits[:DETAILED] if not outcome.is_late]
         count = len(outcome.failures)
         lines.append(style(f"{plan.project}: {count} unit{'s' if count != 1 else ''} failed", "bold", "red"))
     if outcome.is_interrupted:
@@ -167,13 +168,17 @@ def failure_data(failure: UnitFailure) -> dict[str, object]:
 
 
 def _hints(command: str, switch: Switch, outcome: Outcome, *, is_offline: bool) -> tuple[str, ...]:
+    option = "--user " if switch.layout.scope == "user" else ""
     if outcome.held_back:
         return ("once it is known to be well: apply again, for the rest; or pm-native rollback",)
     if outcome.is_interrupted or outcome.is_late:
         return (f"the next {command} goes on from here",)
+    if any(job.is_overdue for job in outcome.jobs):
+        return (
+            f"systemctl {option}list-jobs shows what waits for what; the next {command} goes on from here",
+        )
     if command == "remove" or outcome.failures or switch.plan.is_empty:
         return ()
-    option = "--user " if switch.layout.scope == "user" else ""
     if is_offline:
         return (f"files only: systemd below {switch.layout.root} takes them up when it starts",)
     return (

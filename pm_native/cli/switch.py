@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pm_native.apply.repair import installed_files
 from pm_native.apply.snapshot import take_snapshot
 from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
@@ -171,9 +172,15 @@ def installed_project(layout: Layout, project: str | None) -> tuple[Store, Insta
 async def plan_removal(
     project: str, scope: Scope, root: Path | None, manager: Manager | None, options: PlanOptions = FOLLOW
 ) -> Switch:
-    """The plan that takes an installed project away; UsageError where it is not installed."""
+    """The plan that takes an installed project away; UsageError where it is not installed.
+
+    Of a first apply that was killed before it had recorded anything there is no more than a generation: that goes, too.
+    """
     layout = layout_of(scope, root)
-    store, installed = installed_project(layout, project)
+    store = Store(layout, project)
+    installed = None
+    if store.load() is not None or not store.directory.exists() or any(installed_files(layout, project)):
+        installed = installed_project(layout, project)[1]
     snapshot = await take_snapshot(layout, project, None, installed, manager)
     return Switch(
         plan=make_removal(project, snapshot, options), layout=layout, store=store, installed=installed

@@ -1,13 +1,15 @@
-"""Run on a machine: kills apply and rollback at points at which they change anything, and looks what is left.
+"""Run on a machine: kills apply, rollback and remove at points at which they change anything, and looks what is left.
 
-    python kills.py PROJECT A.toml B.toml FIRST STEP
+    python kills.py PROJECT A.toml B.toml SICK FIRST STEP WHOLE_STEP
 
 A point is a call that changes the disk (a file made, filled, closed to others, renamed or removed, a link, a folder) or
 a message that has systemd do something (a job, a reload, a reset). At the points FIRST, FIRST + STEP, ... the process is
-killed before the call. `apply` leads from A to B, `rollback` from B to A; what follows a kill finishes it or undoes it,
-in turn. Every run is a fork of this process, which has all modules loaded, and goes the way of the command line.
+killed before the call. `apply` leads from A to B, `rollback` from B to A; and, at each WHOLE_STEP, `remove` from A to
+nothing, and the first `apply` from there to A; what follows a kill finishes it or undoes it, in turn. Before each run the process SICK has
+failed. Every run is a fork of this process, which has all modules loaded, and goes the way of the command line.
 
-Prints JSON: the numbers of points and of steps, the kills that were made, and each thing that was not as it must be.
+Prints JSON: by the way the numbers of points and of steps, the kills that were made, and each thing that was not as it
+must be.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 
 from pm_native.bus import dbus
 from pm_native.cli.main import run
+from pm_native.errors import ExitCode
 from pm_native.state.generations import Generations
 from pm_native.state.layout import system_layout
 from pm_native.state.store import Store
@@ -33,8 +37,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROJECT, A, B = sys.argv[1:4]
-FIRST, STEP = map(int, sys.argv[4:6])
+PROJECT, A, B, SICK = sys.argv[1:5]
+FIRST, STEP, WHOLE_STEP = map(int, sys.argv[5:8])
+NOTHING = "nothing"
 LAYOUT = system_layout()
 STORE = Store(LAYOUT, PROJECT)
 KEPT = Generations(STORE.directory)
@@ -43,6 +48,7 @@ ON_DISK = ("chmod", "fchmod", "link", "mkdir", "open", "rename", "rmdir", "symli
 ASKED = re.compile(rb"(?:Start|Stop|Restart|Reload|ResetFailed)Unit\0|Reload\0")
 MARK = "KILLS_COLOUR="
 Files = dict[str, str]
+Expected = tuple[Files, dict[str, str], set[str]]  # files, processes, units that are up
 OTHERS = (
     "/etc/systemd/system/other.service",
     "/etc/systemd/system/.other.service.77.new",
@@ -77,7 +83,9 @@ def forked(action: Callable[[], int], out: str) -> int:
 
 
 def switch(to: str) -> int:
-    """Go to a config the way that leads there: B by apply, A by rollback to the generation that has it."""
+    """Go to a config the way that leads there: B by apply, A by rollback to the generation that has it, if there is."""
+    if to == NOTHING:
+        return run(["remove", PROJECT, "--force", "--settle", "0"])
     if to == A and (number := generation_of(A)):
         return run(["rollback", str(number), "--project", PROJECT, "--settle", "0"])
     return run(["apply", "-f", to, "--settle", "0", "--systemd-version", "252"])
@@ -125,6 +133,9 @@ def armed(to: str, at: int, counted: str = "") -> int:
 
 def checked(to: str) -> int:
     """Switch, and see that nothing is left to do."""
+    if to == NOTHING:
+        is_there = STORE.directory.exists()
+        return switch(to) if is_there else switch(to) - ExitCode.USAGE
     return switch(to) or run(["plan", "-f", to, "--systemd-version", "252"])
 
 
@@ -177,6 +188,15 @@ class Watcher:
             if state.active_state not in {"inactive", "failed"} and not state.name.endswith(".slice")
         }
 
+    def fail_one(self) -> None:
+        """Have SICK end as a program does that is killed, where it runs."""
+        name = f"{PROJECT}-{SICK}.service"
+        details = self.loop.run_until_complete(self.manager.details([name]))
+        if name in details and (pid := details[name].main_pid):
+            os.kill(pid, signal.SIGKILL)
+            while self.loop.run_until_complete(self.manager.states([name]))[name].active_state != "failed":
+                time.sleep(0.002)
+
     def other_things(self) -> object:
         """What is not ours: files by what a change of any kind would change, and the run of a unit."""
         details = self.loop.run_until_complete(self.manager.details(["other.service"]))
@@ -188,8 +208,7 @@ class Watcher:
 def check_left(faults: Faults, watcher: Watcher, known: list[Files]) -> None:
     """What must be so after a kill."""
     installed = STORE.load()
-    assert installed is not None
-    owned = {item.name for item in installed.bundle.files}
+    owned = {item.name for item in installed.bundle.files} if installed else set()
     for path, text in files().items():
         name = Path(path).name
         if scratch := SCRATCH.fullmatch(name):
@@ -198,14 +217,14 @@ def check_left(faults: Faults, watcher: Watcher, known: list[Files]) -> None:
             faults.add(f"{path} is torn")
         if name not in owned:
             faults.add(f"{path} is outside of the record")
-    units = {unit.name for unit in installed.bundle.units}
+    units = {unit.name for unit in installed.bundle.units} if installed else set()
     for name in sorted((watcher.up() | processes().keys()) - units):
         faults.add(f"{name} runs and is outside of the record")
     for number in KEPT.numbers():
         KEPT.bundle(number)  # StateError where one is not whole
 
 
-def check_end(faults: Faults, watcher: Watcher, expected: tuple[Files, dict[str, str], set[str]]) -> None:
+def check_end(faults: Faults, watcher: Watcher, to: str, expected: Expected) -> None:
     """What must be so after the run that follows."""
     for what, found, wanted in (("file", files(), expected[0]), ("process", processes(), expected[1])):
         for name in sorted(found.keys() | wanted.keys()):
@@ -213,24 +232,36 @@ def check_end(faults: Faults, watcher: Watcher, expected: tuple[Files, dict[str,
                 faults.add(f"{what} {name}: {found.get(name)!r}, not {wanted.get(name)!r}")
     for name in sorted(watcher.up() ^ expected[2]):
         faults.add(f"{name} is up, or should be")
-    for path in STORE.directory.rglob(".*"):
-        faults.add(f"left: {path}")
+    if watcher.other_things() != watcher.others:
+        faults.add("what is not ours was touched")
+    ours = (STORE.directory, LAYOUT.environment(PROJECT), LAYOUT.lock(PROJECT))
+    left = [*STORE.directory.rglob(".*")] if to != NOTHING else [path for path in ours if path.exists()]
+    if left:
+        faults.add(f"left: {left}")
+    if to != NOTHING:
+        check_record(faults)
+
+
+def check_record(faults: Faults) -> None:
+    """What must be so of the record when a run has come to its end."""
     installed = STORE.load()
     assert installed is not None
     if not installed.complete or installed.to_restart or installed.to_start:
         faults.add("the record is not complete")
     if KEPT.record(installed.generation).result != "done":
         faults.add("the generation has no end")
-    if watcher.other_things() != watcher.others:
-        faults.add("what is not ours was touched")
 
 
-def sweep(faults: Faults, points: dict[str, list[str]]) -> Iterator[tuple[str, int, str]]:
-    """Where to, killed at which point, and where to then: until all points that are asked for have been."""
-    todo = {to: list(range(FIRST, len(names) + 1, STEP)) for to, names in points.items()}
-    here, turn = A, 0
-    while todo[A] or todo[B]:
-        there = B if here == A else A
+def sweep(faults: Faults, points: dict[str, list[str]], step: int) -> Iterator[tuple[str, int, str]]:
+    """Where to, killed at which point, and where to then: until all points that are asked for have been.
+
+    `points` has those of the way there for both ends; the last of them is where this begins.
+    """
+    todo = {to: list(range(FIRST, len(names) + 1, step)) for to, names in points.items()}
+    end, begin = points
+    here, turn = begin, 0
+    while any(todo.values()):
+        there = end if here == begin else begin
         if not todo[there]:
             faults.point = f"on the way to {there}"
             yield there, 0, there
@@ -240,9 +271,7 @@ def sweep(faults: Faults, points: dict[str, list[str]]) -> Iterator[tuple[str, i
         turn += 1
         # Finished and undone in turn, each way twice in a row, so that points of both kinds come in both ways.
         then = there if turn // 2 % 2 else here
-        faults.point = (
-            f"killed on the way to {there} at point {at} ({points[there][at - 1]}), then to {then}"
-        )
+        faults.point = f"killed on the way from {here} to {there} at point {at} ({points[there][at - 1]}), then to {then}"
         yield there, at, then
         here = then
 
@@ -258,43 +287,50 @@ def warm_up() -> None:
             checked(config)
 
 
-def main() -> dict[str, object]:
+def way(faults: Faults, watcher: Watcher, begin: str, end: str, step: int) -> dict[str, object]:
+    """Kill on the ways from `begin`, which is where this is, to `end` and back."""
     out = f"/run/{PROJECT}.out"
-    faults = Faults()
-    watcher = Watcher(asyncio.new_event_loop())
-    expected: dict[str, tuple[Files, dict[str, str], set[str]]] = {}
-    warm_up()
-    for config in (A, B):
-        if code := forked(partial(checked, config), out):
-            return {"faults": [f"apply of {config}: {code}", Path(out).read_text("utf-8")]}
-        expected[config] = files(), processes(), watcher.up()
+    expected: dict[str, Expected] = {}
     points: dict[str, list[str]] = {}
-    steps = {}
-    for to in (A, B):
+    steps = []
+    for to in (end, begin):
+        watcher.fail_one()
         counted = f"/run/{PROJECT}.points"
-        if forked(partial(armed, to, 0, counted), out):
-            return {"faults": [f"the way to {to}", Path(out).read_text("utf-8")]}
+        if forked(partial(armed, to, 0, counted), out) or forked(partial(checked, to), out):
+            faults.add(f"the way to {to}: {Path(out).read_text('utf-8')}")
+            return {}
         points[to] = json.loads(Path(counted).read_text("utf-8"))
-        steps[to] = len(KEPT.record(KEPT.numbers()[-1]).steps)
-    # Which we begin at: here B was applied last.
-    forked(partial(switch, A), out)
+        expected[to] = files(), processes(), watcher.up()
+        steps.append(0 if to == NOTHING else len(KEPT.record(KEPT.numbers()[-1]).steps))
     kills = 0
-    for to, at, then in sweep(faults, points):
+    for to, at, then in sweep(faults, points, step):
         if at:
+            watcher.fail_one()
             if (code := forked(partial(armed, to, at), out)) != -signal.SIGKILL:
                 faults.add(f"not killed: {code}")
             kills += 1
             check_left(faults, watcher, [tree for tree, _, _ in expected.values()])
         if code := forked(partial(checked, then), out):
             faults.add(f"what follows ended with {code}: {Path(out).read_text('utf-8')}")
-        check_end(faults, watcher, expected[then])
+        check_end(faults, watcher, then, expected[then])
     return {
         "kinds": sorted({name.split()[0] for names in points.values() for name in names}),
-        "points": [len(points[to]) for to in (A, B)],
-        "steps": [steps[to] for to in (A, B)],
+        "points": [len(names) for names in points.values()],
+        "steps": steps,
         "kills": kills,
-        "faults": faults,
     }
+
+
+def main() -> dict[str, object]:
+    """All ways, and what was wrong on them."""
+    faults = Faults()
+    watcher = Watcher(asyncio.new_event_loop())
+    warm_up()
+    found = {}
+    for name, begin, end, step in (("switch", A, B, STEP), ("whole", NOTHING, A, WHOLE_STEP)):
+        forked(partial(switch, begin), f"/run/{PROJECT}.out")
+        found[name] = way(faults, watcher, begin, end, step)
+    return {"faults": faults, **found}
 
 
 if __name__ == "__main__":

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from tests.machine.sites import Site
 
 PARTS = 3  # of the points: several can run at the same time
-SAMPLE = 12  # each so many of a part, on the second systemd; all of them where this is set
+SAMPLE = (
+    12  # each so many of a part, on the second systemd and of a first apply; all of them where this is set
+)
 ALL = "PM_NATIVE_ALL_KILLS"
+SICK = "sick"
 
 
 @pytest.fixture
@@ -30,20 +33,30 @@ def site(machine: Machine) -> Iterator[Site]:
 
 
 def config(name: str, instances: int, services: dict[str, str]) -> str:
-    """A pool and services, each with a colour that tells which config it runs on and a file with a secret."""
+    """A pool that is rolled and services, each with a colour that tells which config it runs on, some with a secret.
+
+    One is only reloaded, one is killed before each switch, and what is protected stays where B has it no more, behind a
+    link of its own, which goes when A has it again.
+    """
     # As often as they are restarted here, systemd would take them for crashing.
     often = 'restart = { policy = "always", limit = 10000 }\n'
+    sleep = 'command = "/bin/sleep infinity"\n'
     parts = [f'[project]\nname = "{name}"\n']
     parts += [
-        f'[process.{service}]\ncommand = "/bin/sleep infinity"\n{often}'
+        f"[process.{service}]\n{sleep}{often}"
         f'environment = {{ KILLS_COLOUR = "{colour}", API_KEY = "{colour}" }}\n'
         for service, colour in services.items()
     ]
-    pool = services["s1"]
+    grey = 'environment = { KILLS_COLOUR = "grey" }\n'
     parts.append(
-        f'[process.api]\ncommand = "/bin/sleep infinity"\ninstances = {instances}\n{often}'
-        f'environment = {{ KILLS_COLOUR = "{pool}" }}\n'
+        f'[process.api]\n{sleep}{often}instances = {instances}\non_change = "reload"\n'
+        f'environment = {{ KILLS_COLOUR = "{services["s1"]}" }}\n'
     )
+    parts.append(
+        f'[process.loads]\n{sleep}{often}{grey}on_change = "reload"\n'
+        f'systemd.Service = {{ ExecReload = "/bin/true", LimitCORE = "{instances}" }}\n'
+    )
+    parts.append(f'[process.{SICK}]\n{sleep}{grey}restart = {{ policy = "no", limit = 10000 }}\n')
     return "".join(parts)
 
 
@@ -51,20 +64,25 @@ def config(name: str, instances: int, services: dict[str, str]) -> str:
 def test_kill_at_any_point_of_a_large_switch_is_finished_or_undone_by_what_follows(
     site: Site, part: int
 ) -> None:
-    is_whole = site.machine.root.name == "host" or os.environ.get(ALL, "0") not in {"", "0"}
-    step = PARTS if is_whole else PARTS * SAMPLE
-    found = kills(site, part, step)
-    assert found["faults"] == []
-    assert min(found["steps"]) >= 30
-    assert min(found["points"]) >= 140
-    assert found["kills"] == sum(len(range(part, points + 1, step)) for points in found["points"])
-    assert {"StartUnit", "StopUnit", "RestartUnit", "Reload"} <= {*found["kinds"]}
-    assert {"open", "write", "rename", "unlink", "symlink", "mkdir", "rmdir"} <= {*found["kinds"]}
+    is_all = os.environ.get(ALL, "0") not in {"", "0"}
+    step = PARTS if is_all or site.machine.root.name == "host" else PARTS * SAMPLE
+    steps = {"switch": step, "whole": step if is_all else PARTS * SAMPLE}
+    found = kills(site, part, *steps.values())
+    assert "\n".join(found["faults"]) == ""
+    for way, each in steps.items():
+        points = found[way]["points"]
+        assert found[way]["kills"] == sum(len(range(part, number + 1, each)) for number in points)
+    assert min(found["switch"]["steps"]) >= 30
+    assert min(found["switch"]["points"]) >= 140
+    assert min(found["whole"]["points"]) >= 70
+    jobs = ["ReloadUnit", "ResetFailedUnit", "RestartUnit", "StartUnit", "StopUnit"]
+    disk = ["chmod", "fchmod", "mkdir", "open", "rename", "rmdir", "symlink", "unlink", "write"]
+    assert found["switch"]["kinds"] == sorted(["Reload", *jobs, *disk])
+    assert {"Reload", "StartUnit", "StopUnit", "ResetFailedUnit"} <= {*found["whole"]["kinds"]}
 
 
-def kills(site: Site, first: int, step: int) -> Any:
+def kills(site: Site, first: int, step: int, whole_step: int) -> Any:
     """Kill at these points; what came of it."""
-    # Protected: kept when B has it no more, behind a link of its own, which goes when A has it again.
     kept = '[process.kept]\ncommand = "/bin/sleep infinity"\nprotect = true\n'
     same = {"s9": "grey"}
     blue = {f"s{number}": "blue" for number in range(1, 5)}
@@ -82,7 +100,7 @@ def kills(site: Site, first: int, step: int) -> Any:
     words: list[str | Path] = [
         machine.python,
         CHECKOUT / "tests/machine/kills.py",
-        *(site.name, "a.toml", "b.toml", str(first), str(step)),
+        *(site.name, "a.toml", "b.toml", SICK, str(first), str(step), str(whole_step)),
     ]
     # Without systemd-analyze, which reads and changes nothing: it would be most of the time.
     env = {"PYTHONPATH": str(CHECKOUT), "PATH": "/nowhere"}

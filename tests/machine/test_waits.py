@@ -35,6 +35,12 @@ def site(machine: Machine) -> Iterator[Site]:
     yield from new_site(machine)
 
 
+@pytest.fixture
+def host_site(host_machine: Machine) -> Iterator[Site]:
+    """On one systemd, for what takes its time."""
+    yield from new_site(host_machine)
+
+
 def test_events_say_what_is_waited_for_and_time_that_is_over_leaves_it_to_systemd(site: Site) -> None:
     name = site.name
     site.config(SLOW)
@@ -81,3 +87,35 @@ def test_jobs_that_are_taken_back_are_not_done_and_are_had_again_by_the_next_app
     assert f"{name}-last.service" not in site.runs()
     assert f"start {name}-last.service" in site.applied().steps
     assert f"{name}-last.service" in site.runs()
+
+
+def test_job_behind_somebody_elses_that_never_ends_is_let_go_of_when_its_own_time_is_over(
+    host_site: Site,
+) -> None:
+    site, machine, name = host_site, host_site.machine, host_site.name
+    machine.write(
+        f"/etc/systemd/system/{name}x.service", "[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\n"
+    )
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "--no-block", f"{name}x.service")
+    machine.wait_until(f"{name}x.service", ActiveState="activating")
+    site.config(
+        '[process.web]\ncommand = "/bin/sleep infinity"\nstart_timeout = "1s"\n'
+        f'systemd.Unit.After = "{name}x.service"\n'
+        '[process.free]\ncommand = "/bin/sleep infinity"\n'
+    )
+    said = site.apply(code=4)
+    web = f"{name}-web.service"
+    assert f"{web}: its job did not end within " in said.stdout
+    assert f"  waited for {web} start, behind others" in said.stdout
+    assert said.stderr.splitlines()[-1] == (
+        "systemctl list-jobs shows what waits for what; the next apply goes on from here"
+    )
+    assert f"{name}-free.service" in site.runs()
+    # Left in the queue, where it goes on as soon as it can.
+    assert web in machine.systemctl("list-jobs").stdout
+    machine.systemctl("stop", f"{name}x.service")
+    machine.wait_until(web, ActiveState="active")
+    site.apply()
+    assert site.applied().steps == []
+    machine.run(["rm", f"/etc/systemd/system/{name}x.service"])
