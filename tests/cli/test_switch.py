@@ -481,3 +481,21 @@ def test_contents_that_a_process_reads_restart_it_and_are_told_to_nobody(host: S
     assert not any(digest in path.read_text() for path in readable)
     host("remove --user shop")
     assert not record.parent.exists()
+
+
+def test_removal_takes_what_a_first_apply_left_that_was_killed_before_its_record(host: SwitchHost) -> None:
+    host(APPLY)
+    records = host.home / ".local/state/pm-native/shop"
+    record = (records / "current.json").read_text()
+    (records / "current.json").unlink()
+    # Files of the project are there: its record is lost, and `repair` needs the generation.
+    lost = host("remove --user shop")
+    assert (lost.code, (records / "generations/1/manifest.json").exists()) == (64, True)
+    (records / "current.json").write_text(record)
+    kept = (records / "generations/1/manifest.json").read_text()
+    host("remove --user shop")
+    (records / "generations/1").mkdir(parents=True)
+    (records / "generations/1/manifest.json").write_text(kept)
+    assert host("remove --user shop").code == 0
+    assert not records.exists()
+    assert host("remove --user shop").code == 64
