@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pm_native.runtime.probes import Done
 
 OUTPUT_MAX = 4096
+WHOLE_MAX = 1 << 20
 # A monitor ignores these; what it runs does not.
 IGNORED = (_signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGPIPE, _signal.SIGQUIT)
 
@@ -54,7 +55,7 @@ class Command:
         """Take what there is: of more than is kept, the end."""
         try:
             while data := os.read(self._pipe, 65536):
-                self._output = (self._output + data)[-OUTPUT_MAX:]
+                self._output = (self._output + data)[-(WHOLE_MAX if self._whole else OUTPUT_MAX) :]
         except BlockingIOError:
             return
         self._loop.forget(self._pipe)  # the end of it

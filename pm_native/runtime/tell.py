@@ -45,19 +45,30 @@ class Notifier:
         self._socket.close()
 
 
-def log(message: str, priority: int, about_pid: int = 0) -> None:
-    """Put a line into the journal, under this unit or that of process `about_pid`; lost where there is no journal."""
-    fields = [f"MESSAGE={one_line(message)}", f"PRIORITY={priority}", "SYSLOG_IDENTIFIER=pm-native-run"]
+def log(
+    message: str, priority: int, about_pid: int = 0, identifier: str = "pm-native-run", *fields: str
+) -> bool:
+    """Put a line into the journal, under this unit or that of process `about_pid`. Returns whether the journal has it.
+
+    `fields` are further ones (systemd.journal-fields(7)). Where there is no journal, the status of the unit has to do.
+    """
+    lines = [
+        f"MESSAGE={one_line(message)}",
+        f"PRIORITY={priority}",
+        f"SYSLOG_IDENTIFIER={identifier}",
+        *fields,
+    ]
     if about_pid:
-        fields.append(f"OBJECT_PID={about_pid}")
-    text = "\n".join(fields) + "\n"
+        lines.append(f"OBJECT_PID={about_pid}")
+    text = "\n".join(lines) + "\n"
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
     try:
         channel.sendto(text.encode(errors="replace"), _socket.MSG_DONTWAIT, JOURNAL_SOCKET)
     except (BlockingIOError, ConnectionRefusedError, FileNotFoundError, PermissionError):
-        pass  # the status of the unit has it
+        return False
     finally:
         channel.close()
+    return True
 
 
 def one_line(text: str) -> str:
