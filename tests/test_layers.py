@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"errors"},
     "config": _READING,
     "importers": _READING,
-    "compile": _MODEL | {"runtime.ipc.topics"},
+    "compile": _MODEL | {"runtime.ipc.topics", "runtime.watch.patterns"},
     "state": _MODEL | {"compile.bundle"},
     "bus": {"errors", "unit"},
     "plan": _COMPILED | {"bus.manager"},

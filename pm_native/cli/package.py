@@ -129,6 +129,7 @@ def _staged(
         host=TargetHost(given.files, given.users),
         allow_missing=True,
         runtime=RUNTIME,
+        library="",
     )
     bundle = compile_project(project, options, problems)
     root.mkdir(mode=0o755)

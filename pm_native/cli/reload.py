@@ -104,7 +104,7 @@ async def to_reload(selection: Selection, manager: Manager, layout: Layout) -> l
     chosen = [
         unit
         for unit in selection.services
-        if not (selection.is_whole and "\nType=oneshot" in _text(layout, unit.file))
+        if not unit.helper and not (selection.is_whole and "\nType=oneshot" in _text(layout, unit.file))
     ]
     known = {unit.name for unit in selection.bundle.units}
     for template, units in _by_file(chosen):

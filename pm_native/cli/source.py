@@ -128,8 +128,26 @@ def compile_options(options: SourceOptions, scope: Scope, root: Path | None) -> 
         caller_path=os.environ.get("PATH", ""),
         python=_python(),
         runtime=os.fspath(Path(__file__).resolve().parent.parent / "runtime"),
+        library=_library("inotify"),
         allow_missing=options.allow_missing,
     )
+
+
+def _library(name: str) -> str | None:
+    """Where units find a library that is installed for pm-native: see `CompileOptions`.
+
+    Their interpreter knows nothing of a virtualenv, nor of what a user has installed for himself.
+    """
+    import site  # noqa: PLC0415 - only where something is compiled
+    from importlib.util import find_spec  # noqa: PLC0415 - as above
+
+    found = find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        return None
+    folder = os.fspath(Path(found.submodule_search_locations[0]).parent)
+    beside_us = os.fspath(Path(__file__).resolve().parents[2])
+    is_for_all = sys.prefix == sys.base_prefix and folder != site.getusersitepackages()
+    return "" if is_for_all or folder == beside_us else folder
 
 
 def _python() -> str:

@@ -55,7 +55,7 @@ class BundleUnit:
     `file` is the unit file it is made from, `where` the line of the source, `after` the units of the bundle that
     must be started before it, `requires` those whose restart restarts it, `files` the environment files it reads,
     `contents` the paths of what else it reads that counts as a change of it. `at_once` instances of a pool restart at a
-    time when it is rolled. Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
+    time when it is rolled. `helper` says what a service does for its process where it is not the process itself. Nothing of a process with a unit to `protect` is taken away unless that is asked for by name.
     """
 
     name: str
@@ -70,6 +70,7 @@ class BundleUnit:
     protect: bool = False
     at_once: int = 1
     contents: tuple[str, ...] = ()
+    helper: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _unit_to_json(unit: BundleUnit) -> dict[str, object]:
     data: dict[str, object] = {"name": unit.name}
     if unit.file != unit.name:
         data["file"] = unit.file
-    for key in ("process", "where", "after", "requires", "files", "contents"):
+    for key in ("process", "where", "after", "requires", "files", "contents", "helper"):
         if value := getattr(unit, key):
             data[key] = value
     if not unit.start:

@@ -6,7 +6,7 @@ import shlex
 
 from pm_native.compile.health import tells_ready
 from pm_native.compile.listen import check_listen
-from pm_native.compile.names import SOCKET_SERVICE_SUFFIX, is_reserved
+from pm_native.compile.names import SOCKET_SERVICE_SUFFIX, WATCH_SUFFIX, is_reserved
 from pm_native.model.names import is_name
 from pm_native.model.project import Condition, ProcessKind, RestartPolicy
 from pm_native.model.record import OnChange
@@ -33,6 +33,8 @@ def check_project(project: Project, options: CompileOptions, problems: Diagnosti
         _check_group(process, options, problems)
         check_listen(process, options, problems)
         _check_listen_names(process, processes, options, problems)
+        if process.watch is not None:
+            _check_name_is_free(process, processes, WATCH_SUFFIX, "the watcher", problems)
     for cycle in _cycles(project.processes, processes):
         links = " -> ".join([dependency.name for dependency in cycle] + [cycle[0].name])
         hint = "each of them waits for the next: take one dependency out"
@@ -84,15 +86,21 @@ def _check_listen_names(
     listen = process.listen
     if not listen.share:
         return
-    if (other := processes.get(f"{process.name}{SOCKET_SERVICE_SUFFIX}")) is not None:
-        message = f"{other.name!r} is the name of a unit that the shared socket of {process.name!r} needs"
-        problems.error(other.span, message, code="duplicate-name", hint="another name")
+    _check_name_is_free(process, processes, SOCKET_SERVICE_SUFFIX, "the shared socket", problems)
     if options.scope == "user":
         return
     if listen.user is not None and options.host.account(listen.user) is None:
         _report_no_user(listen.user, process.origin("listen.user"), options, problems)
     if listen.group is not None and not options.host.has_group(listen.group):
         _report_no_group(listen.group, process.origin("listen.group"), options, problems)
+
+
+def _check_name_is_free(
+    process: Process, processes: dict[str, Process], suffix: str, what: str, problems: Diagnostics
+) -> None:
+    if (other := processes.get(f"{process.name}{suffix}")) is not None:
+        message = f"{other.name!r} is the name of a unit that {what} of {process.name!r} needs"
+        problems.error(other.span, message, code="duplicate-name", hint="another name")
 
 
 def _report_no_group(name: str, place: Span, options: CompileOptions, problems: Diagnostics) -> None:

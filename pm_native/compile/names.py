@@ -25,6 +25,7 @@ storage-target-mode suspend suspend-then-hibernate swap sysinit syslog system sy
 systemd time-set time-sync timers tpm2 umount usb-gadget user veritysetup veritysetup-pre xdg-desktop-autostart
 """
 SOCKET_SERVICE_SUFFIX = "-listen"
+WATCH_SUFFIX = "-watch"
 _RESERVED = {
     Scope.SYSTEM: frozenset(_TARGETS.split()),
     Scope.USER: frozenset([*_TARGETS.split(), "app", "background"]),
@@ -74,6 +75,11 @@ def socket_name(project: Project, process: Process) -> UnitName:
 def socket_service_name(project: Project, process: Process) -> UnitName:
     """The service that the socket names, since it has to name one."""
     return UnitName(f"{prefix(project, process)}{SOCKET_SERVICE_SUFFIX}", UnitType.SERVICE)
+
+
+def watch_name(project: Project, process: Process) -> UnitName:
+    """The service that restarts the process when its files change."""
+    return UnitName(f"{prefix(project, process)}{WATCH_SUFFIX}", UnitType.SERVICE)
 
 
 def wanted_unit(project: Project, process: Process) -> UnitName:

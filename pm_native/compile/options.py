@@ -14,6 +14,7 @@ OLDEST_SYSTEMD = 249
 class CompileOptions:
     """`caller_path` is the PATH of whoever runs the compiler, the second place where programs are looked for.
 
+    `library` is where the Python library that watches files is, "" where Python finds it by itself, None: it is not there.
     `runtime` is the folder of pm_native/runtime, as the units name it: what programs are started with is there,
     and `python` is what it runs by.
     With `allow_missing`, programs, users and folders that this host lacks are warnings: for a build host.
@@ -25,4 +26,5 @@ class CompileOptions:
     caller_path: str = ""
     runtime: str = "/usr/lib/python3/dist-packages/pm_native/runtime"
     python: str = "/usr/bin/python3"
+    library: str | None = ""
     allow_missing: bool = False

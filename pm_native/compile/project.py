@@ -36,11 +36,13 @@ from pm_native.compile.names import (
     socket_name,
     socket_service_name,
     wanted_unit,
+    watch_name,
 )
 from pm_native.compile.passthrough import check_pass_through, pass_through
 from pm_native.compile.run import run_words
 from pm_native.compile.sandbox import check_sandbox, sandbox_settings
 from pm_native.compile.secrets import check_secrets, secret_settings
+from pm_native.compile.watch import check_watch, wants_watcher, watch_sections
 from pm_native.errors import NOWHERE
 from pm_native.model.project import Condition
 from pm_native.model.quantity import format_percent, format_size
@@ -179,6 +181,7 @@ class Compiler:
         sections = {
             "Unit": [
                 *service.unit_settings(project, process, self.main_units),
+                *(() if process.is_pool else wants_watcher(project, process)),
                 *service.ordering_settings(options),
                 *service.start_limit_settings(process),
             ],
@@ -190,6 +193,7 @@ class Compiler:
         }
         check_sandbox(process, options, problems)
         check_secrets(process, options, problems)
+        check_watch(process, options, problems)
         sections["Service"] += secret_settings(process)
         sections["Service"] += sandbox_settings(process, exec_words(sections["Service"]), options)
         around = [
@@ -197,6 +201,7 @@ class Compiler:
             *self._timer(process),
             *self._socket(process),
             *self._pool_target(process),
+            *self._watcher(process),
         ]
         allowed = {"Unit": 0, "Service": 0, "Install": 0} | {
             name: 0 for unit in around for name, _ in unit.sections
@@ -288,11 +293,18 @@ class Compiler:
             if process.listen.share:
                 socket = str(socket_name(self.project, process))
                 settings.append(Setting(d.WANTS, (socket,), origin=process.origin("listen.share")))
+            settings += wants_watcher(self.project, process)
             settings += [
                 Setting(d.WANTS, (name,), origin=process.origin("instances"))
                 for name in self._instances(process)
             ]
             yield self.unit(main_unit(self.project, process), {"Unit": settings}, process.span)
+
+    def _watcher(self, process: Process) -> Iterator[CompiledUnit]:
+        """The service that restarts the process when its files change."""
+        if process.watch is not None:
+            sections = watch_sections(self.project, process, process.watch, self.options)
+            yield self.unit(watch_name(self.project, process), sections, process.origin("watch"))
 
     def _instances(self, process: Process) -> list[str]:
         template = service_name(self.project, process)
@@ -323,6 +335,10 @@ class Compiler:
                 protect=process.protect,
             )
             after = (socket, *after)
+        if process.watch is not None:
+            watcher = str(watch_name(project, process))
+            where = process.origin("watch").where
+            yield BundleUnit(watcher, watcher, process.name, where, process.autostart, helper="watch")
         common = {
             "process": process.name,
             "where": process.span.where,

@@ -402,7 +402,7 @@ def _limits(values: Values) -> Limits:
 def _watch(values: Values) -> Watch | None:
     renamed = {"paths": "patterns", "delay": "delay_usec"}
     fields = {renamed.get(key, key): value for key, value in values.items()}
-    return Watch(**fields) if "patterns" in fields else None  # type: ignore[arg-type]  # as in decode_process
+    return Watch(**fields) if fields.get("patterns") else None  # type: ignore[arg-type]  # as in decode_process
 
 
 def _logs(values: Values, directory: PurePosixPath) -> Logs:

@@ -42,5 +42,4 @@ WATCH_KEY = Key(
     help="Restarts the process when files change. For development: a deploy is better done by `pm-native apply`.",
     directives=("NAME-watch.service",),
     example='["src/**"]',
-    planned=True,
 )

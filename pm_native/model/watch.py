@@ -4,25 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Nobody wants a restart for these: what version control, package managers, interpreters and editors write by themselves.
-ALWAYS_IGNORED = (
-    *(".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", ".mypy_cache", ".pytest_cache"),
-    *(
-        "*.pyc",
-        "*.log",
-        "*.pid",
-        "*.tmp",
-        "*.swp",
-        "*.swx",
-        "*~",
-        ".#*",
-        "#*#",
-        ".*.un~",
-        "4913",
-        ".DS_Store",
-    ),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:

@@ -262,7 +262,9 @@ class TableReader:
 
 
 def label_of(unit: BundleUnit) -> str:
-    """The short name of a service: its process, with `@N` where it is an instance."""
+    """The short name of a service: its process, with `@N` where it is an instance, `-watch` where it is the watcher."""
+    if unit.helper:
+        return f"{unit.process}-{unit.helper}"
     _, at, instance = unit.name.removesuffix(".service").partition("@")
     return f"{unit.process}{at}{instance}"
 

@@ -70,6 +70,7 @@ class Case:
             host=FakeHost(),
             caller_path=given.get("caller-path", ""),
             allow_missing="allow-missing" in given,
+            library=None if "no-library" in given else given.get("library", ""),
         )
 
     @property

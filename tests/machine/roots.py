@@ -32,6 +32,7 @@ PACKAGES = (
     "python3",
     "python3-click",
     "python3-dbus-next",
+    "python3-inotify",
     "python3-jinja2",
     "python3-psutil",
     "python3-sdnotify",
