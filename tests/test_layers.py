@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "unit": {"errors", "resources"},
     "model": {"errors"},
     "config": _READING,
-    "importers": _READING,
+    "importers": _READING | {"runtime.watch.patterns"},
     "compile": _MODEL | {"runtime.ipc.topics", "runtime.watch.patterns"},
     "state": _MODEL | {"compile.bundle"},
     "bus": {"errors", "unit"},

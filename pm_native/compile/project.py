@@ -218,7 +218,10 @@ class Compiler:
         return CompiledProcess(
             process,
             (main, *around),
-            tuple(self._runs(process, has_environment_file=environment_file is not None)),
+            (
+                *self._runs(process, has_environment_file=environment_file is not None),
+                *self._watcher_run(process),
+            ),
             environment_file,
             tuple(self._directories(process)),
         )
@@ -335,10 +338,6 @@ class Compiler:
                 protect=process.protect,
             )
             after = (socket, *after)
-        if process.watch is not None:
-            watcher = str(watch_name(project, process))
-            where = process.origin("watch").where
-            yield BundleUnit(watcher, watcher, process.name, where, process.autostart, helper="watch")
         common = {
             "process": process.name,
             "where": process.span.where,
@@ -364,6 +363,12 @@ class Compiler:
         yield BundleUnit(
             name, name, process.name, process.span.where, process.autostart, after=tuple(instances)
         )
+
+    def _watcher_run(self, process: Process) -> Iterator[BundleUnit]:
+        if process.watch is not None:
+            name = str(watch_name(self.project, process))
+            where = process.origin("watch").where
+            yield BundleUnit(name, name, process.name, where, process.autostart, helper="watch")
 
     def _directories(self, process: Process) -> Iterator[LogDirectory]:
         for target in sorted({process.logs.stdout, process.logs.stderr}):

@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.compose.develop import Develop
 from pm_native.importers.compose.extras import Extras
 from pm_native.importers.compose.lifecycle import Lifecycle
 from pm_native.importers.compose.resources import Resources
@@ -195,6 +196,7 @@ class Service:
         extras = Extras(self.own_name, self.entries, self.composed, self.files, self.problems)
         extras.tell_ports()
         directory = self._directory()
+        develop = Develop(self.own_name, self.entries, self.files.directory, self.problems)
         lifecycle = Lifecycle(self.own_name, self.entries, self.origins, self.problems)
         health, start_timeout = lifecycle.health(is_awaited=Condition.READY in waiting, kind=kind)
         return Process(
@@ -209,6 +211,7 @@ class Service:
             limits=resources.limits(),
             health=health,
             start_timeout_usec=start_timeout,
+            watch=develop.watch(directory, self.origins),
             user=user,
             group=group,
             environment=self._environment(),

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from pm_native.importers.pm2.command import CommandBuilder
 from pm_native.importers.pm2.environment import EnvironmentReader
 from pm_native.importers.pm2.lifecycle import Lifecycle
+from pm_native.importers.pm2.watch import watch_of
 from pm_native.model.names import NAME_MAX, is_name, nearest_name
 from pm_native.model.project import JOURNAL, NULL, Limits, Listen, Logs, PassThrough, Process, ProcessKind
 from pm_native.model.record import OnChange
@@ -95,6 +96,7 @@ class ProcessReader:
             logs=self.logs(directory, is_pool=is_pool),
             schedule=schedule,
             autostart=self.app.flag("autostart", default=True),
+            watch=watch_of(self.app, self.origins, self.problems, is_scheduled=bool(schedule)),
             user=user,
             group=group,
             environment=environment.variables,
@@ -339,16 +341,6 @@ class ProcessReader:
     def tell_habits(self) -> None:
         """What PM2 does besides running the program, and nothing here does."""
         problems, app = self.problems, self.app
-        watched = app.values.get("watch")
-        if watched not in {None, False, ""} if not isinstance(watched, list) else bool(watched):
-            message = "watch: nothing restarts the program when its files change"
-            hint = "restart it when you deploy: systemctl restart UNIT"
-            problems.warning(app.place("watch"), message, code="pm2-watch", hint=hint)
-        else:
-            for key in ("ignore_watch", "watch_delay", "watch_options"):
-                if app.has(key):
-                    message = f"{key} has no meaning without watch"
-                    problems.note(app.place(key), message, code="pm2-ignored", hint="it can go")
         if app.text("pid_file"):
             message, hint = (
                 "pid_file: nothing writes it",

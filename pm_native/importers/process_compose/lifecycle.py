@@ -6,7 +6,8 @@ import re
 
 from pm_native.importers.tree import scalar_text
 from pm_native.model.project import SECOND, PassThrough, ProcessKind, Restart, RestartPolicy, Stop, StopMode
-from pm_native.model.quantity import INFINITY, QuantityError, parse_signal
+from pm_native.model.quantity import INFINITY, QuantityError, parse_duration, parse_signal
+from pm_native.model.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,30 @@ class Lifecycle:
         message = f"schedule: no calendar has the interval {text!r}"
         self.problems.error(schedule.place("interval"), message, code="bad-schedule", hint=hint)
         return ()
+
+    def watch(self, *, is_scheduled: bool) -> Watch | None:
+        """Which files restart it when they change."""
+        table = self.entries.table("watch")
+        patterns = tuple(word for word in table.words("paths") if word)
+        if not patterns:
+            return None
+        if is_scheduled:
+            message = "watch: a process with a schedule is not restarted when its files change"
+            place = self.entries.place("watch")
+            self.problems.warning(
+                place, message, code="process-compose-watch", hint="the next run has them", lost=True
+            )
+            return None
+        self.origins["watch"] = self.entries.place("watch")
+        delay_usec = Watch(patterns=()).delay_usec
+        if (text := table.text("debounce")) is not None:
+            try:
+                delay_usec = parse_duration(text)
+            except QuantityError as error:
+                hint = error.hint or "such as 300ms"
+                place = table.entries["debounce"].span
+                self.problems.error(place, f"debounce: {error.message}", code="bad-duration", hint=hint)
+        return Watch(patterns=patterns, delay_usec=delay_usec)
 
     def success_codes(self) -> tuple[int, ...]:
         """The exit codes that are no failure."""

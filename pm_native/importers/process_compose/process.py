@@ -173,6 +173,7 @@ class Reader:
             schedule=schedule,
             autostart=not (self.entries.flag("disabled") or self.entries.flag("is_disabled")),
             start_timeout_usec=start_timeout,
+            watch=self.lifecycle.watch(is_scheduled=bool(schedule)),
             environment=environment,
             file_environment=self._file_environment(),
             systemd=systemd,

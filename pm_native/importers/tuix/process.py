@@ -14,6 +14,7 @@ from pm_native.model.health import Action, Check, Does, ExecProbe, Health, HttpP
 from pm_native.model.names import is_name, is_variable, nearest_name
 from pm_native.model.project import Limits, Logs, Process, Restart, RestartPolicy, Variable
 from pm_native.model.quantity import INFINITY
+from pm_native.model.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Reader:
             logs=self._logs(cwd),
             health=health,
             start_timeout_usec=start_timeout,
+            watch=self._watch(),
             autostart=self.entries.flag("autostart", default=True),
             user=self._id("user", "uid"),
             group=self._id("group", "gid"),
@@ -138,6 +140,17 @@ class Reader:
         stdout = target("logFile", "journal")
         self._origin("logs", "logFile" if "logFile" in self.entries else "errorFile")
         return Logs(stdout=stdout, stderr=target("errorFile", stdout))
+
+    def _watch(self) -> Watch | None:
+        if not self.entries.flag("watch"):
+            return None
+        self._origin("watch", "watch")
+        default_msec = Watch(patterns=()).delay_usec / _MSEC
+        return Watch(
+            patterns=tuple(filter(None, self.entries.words("watchPaths"))) or (".",),
+            ignore=tuple(filter(None, self.entries.words("ignoreWatch"))),
+            delay_usec=self._msec(self.entries, "watchDebounce", default_msec),
+        )
 
     def _id(self, path: str, key: str) -> str | None:
         number = self.entries.whole(key, 0, (1 << 32) - 2)

@@ -23,9 +23,10 @@ _BY_ITSELF = ("exit-code", "signal", "core-dump")
 
 
 def parse_show(text: str) -> Units:
-    """The units in the output of `systemctl show`."""
+    """The units in the output of `systemctl show`, which has them in no order."""
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n")]
-    return [block for block in blocks if "Id" in block]
+    units = [block for block in blocks if "Id" in block]
+    return sorted(units, key=lambda unit: (len(unit["Id"]), unit["Id"]))  # 2 before 10
 
 
 def verb_for(unit: Mapping[str, str]) -> str:
@@ -106,7 +107,8 @@ class Restarter:
             left = (
                 [step[-1] for step in self._steps if step[0] != "reset-failed"] if self._one_by_one else []
             )
-            rest = f"; {', '.join(left)} run on as they are" if left else ""
-            self._tell(f"systemctl {words[0]} {' '.join(names)} failed: {text}{rest}", names)
+            rest = f"; left as they are: {', '.join(left)}" if left else ""
+            said = text.partition("\n")[0].rstrip(".")
+            self._tell(f"systemctl {words[0]} {' '.join(names)}: {said}{rest}", names)
             self._steps.clear()
         self._next()

@@ -99,7 +99,7 @@ class Watcher:
         self._environment = dict(os.environb)
         address = self._environment.pop(b"NOTIFY_SOCKET", b"")
         self._notifier = tell.Notifier(address) if address else None
-        self._systemctl = ["systemctl", "--quiet", *(["--user"] if wish.user else [])]
+        self._systemctl = ["systemctl", *(["--user"] if wish.user else [])]
         self._restarter = Restarter(self._run, wish.unit, self._tell, one_by_one=wish.one_by_one)
         selection = Selection(wish.directory, wish.patterns, wish.ignore)
         self._tree = Tree(selection, kernel, lambda path: self._pace.change(path, monotonic()), self._warn)

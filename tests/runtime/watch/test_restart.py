@@ -91,7 +91,7 @@ def restarted(systemctl: Systemctl, *, one_by_one: bool = False) -> list[tuple[s
     return told
 
 
-POOL = "\n\n".join(unit("active", f"api@{number}.service") for number in (1, 2, 3))
+POOL = "\n\n".join(unit("active", f"api@{number}.service") for number in (3, 1, 2))
 
 
 def test_failures_of_before_are_forgotten_first() -> None:
@@ -103,13 +103,15 @@ def test_failures_of_before_are_forgotten_first() -> None:
 
 
 def test_instances_restart_together_each_as_it_is() -> None:
-    shown = POOL.replace("ActiveState=active", "ActiveState=failed", 1).replace("active", "inactive", 1)
-    systemctl = Systemctl(unit("failed", "api@0.service") + "\n\n" + shown.replace("inactive", "active", 1))
+    states = {10: "active", 2: "failed", 1: "active", 3: "inactive"}
+    systemctl = Systemctl(
+        "\n\n".join(unit(state, f"api@{number}.service") for number, state in states.items())
+    )
     restarted(systemctl)
     assert systemctl.ran == [
-        "reset-failed api@0.service api@1.service api@2.service api@3.service",
-        "restart --no-block -- api@0.service api@1.service",
-        "try-restart --no-block -- api@2.service api@3.service",
+        "reset-failed api@1.service api@2.service api@10.service",
+        "try-restart --no-block -- api@1.service api@10.service",
+        "restart --no-block -- api@2.service",
     ]
 
 
@@ -117,7 +119,7 @@ def test_instances_restart_one_by_one_up_to_the_first_that_does_not_come_back() 
     systemctl = Systemctl(POOL, "try-restart api@2.service")
     assert restarted(systemctl, one_by_one=True)[1:] == [
         (
-            "systemctl try-restart api@2.service failed: Job failed.; api@3.service run on as they are",
+            "systemctl try-restart api@2.service: Job failed; left as they are: api@3.service",
             ("api@2.service",),
         )
     ]

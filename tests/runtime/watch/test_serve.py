@@ -22,7 +22,7 @@ MAIN = Path(__file__).parents[3] / "pm_native/runtime/watch/__main__.py"
 PATIENCE_SEC = 60
 SYSTEMCTL = """\
 #!/bin/sh
-case "$*" in *" show "*) printf 'Id=%s\\nLoadState=loaded\\nActiveState=active\\n' web.service; exit;; esac
+case "$*" in "show "*) printf 'Id=%s\\nLoadState=loaded\\nActiveState=active\\n' web.service; exit;; esac
 echo "systemctl $*" >&3
 """
 
@@ -84,8 +84,8 @@ def test_watcher_says_when_it_watches_and_restarts_what_runs(running: Running) -
     running.write("src/app.js")
     assert [running.line() for _ in range(3)] == [
         "<5>src/app.js changed: restarting web.service",
-        "systemctl --quiet reset-failed -- web.service",
-        "systemctl --quiet try-restart --no-block -- web.service",
+        "systemctl reset-failed -- web.service",
+        "systemctl try-restart --no-block -- web.service",
     ]
     (running.folder / "src/lib").mkdir()
     running.write("src/lib/a.js")
