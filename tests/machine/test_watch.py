@@ -135,7 +135,10 @@ def test_what_runs_restarts_when_its_files_change_and_says_why(site: Site) -> No
     )
     assert f"stop {unit(site, 'still-watch')}" in site.applied().steps
     machine.systemctl("stop", f"{site.name}.target")
-    services = lambda: [name for name in site.runs() if name.endswith(".service")]  # noqa: E731
+
+    def services() -> list[str]:
+        return [name for name in site.runs() if name.endswith(".service")]
+
     until(lambda: not services(), what=lambda: str(services()))
 
 
