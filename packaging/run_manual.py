@@ -33,6 +33,11 @@ UNIT = {
     "strict": ("", "A monitor that dies takes the program with it (WatchdogSec=)."),
     "notify": ("", "The program speaks sd_notify(3) itself: leave it the variables for that."),
     "listening": ("", "The program is ready once its Node server listens."),
+    "announce": (
+        "PATH",
+        "Tell the monitor of the project, whose socket this is, that the program starts; it makes the checks.",
+    ),
+    "log-file": ("PATH", "Tell it where this log file ends at the start. May be repeated."),
     "channel": (
         "PATH",
         "Offer the channel of process.send() to the program; PATH is the socket for messages from outside.",

@@ -151,6 +151,8 @@ def journal_lines(
         _journalctl("--sync")
     own, about = ("_SYSTEMD_USER_UNIT", "USER_UNIT") if is_user else ("_SYSTEMD_UNIT", "UNIT")
     match = [f"{own}={details.name}", "+", f"{about}={details.name}"]
+    if not is_user:  # what root says of the unit from outside, as the monitor of a project does
+        match += ["+", "_UID=0", f"OBJECT_SYSTEMD_UNIT={details.name}"]
     manager = ["--user"] if is_user else []
     # Backwards: with --since, journalctl takes the first lines of a number, not the last.
     options = [

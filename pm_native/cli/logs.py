@@ -110,7 +110,7 @@ def unit_patterns(units: Sequence[BundleUnit], selections: Sequence[Selection]) 
     chosen = {unit.name for unit in units}
     return list(
         dict.fromkeys(
-            pattern if "@" in name and pools[pattern] <= chosen else name
+            pattern if pattern in pools and pools[pattern] <= chosen else name
             for name in (unit.name for unit in units)
             for pattern in [pool_pattern(name)]
         )

@@ -210,7 +210,7 @@ def _check_names(bundle: Bundle) -> None:
     prefixes = (bundle.project, escape_slice_part(bundle.project))
     begins = (
         *(f"{prefix}{mark}" for prefix in prefixes for mark in "-."),
-        f"pm-native-ipc@{bundle.project}.",
+        *(f"{helper}@{bundle.project}." for helper in ("pm-native-ipc", "pm-native-monitor")),
     )
     for name in own:
         if not name.startswith(begins):

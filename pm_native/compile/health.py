@@ -1,6 +1,7 @@
 """Health checks: `pm-native-run` in front of the command, and the settings by which systemd acts on what it finds.
 
-A unit with a monitor is Type=notify with NotifyAccess=all, since the monitor is no process that systemd knows.
+A unit with a monitor is Type=notify with NotifyAccess=all, since the monitor is no process that systemd knows; that of
+a project speaks in the name of the main process.
 WATCHDOG=trigger is how it asks for a restart: it needs no WatchdogSec=, which would end a healthy program whose
 monitor is gone (`strict` asks for just that). WatchdogSignal= is the stop signal: the default, SIGABRT, leaves a core
 and skips what the program would clean up.
@@ -12,6 +13,7 @@ from pm_native.compile.listen import is_node
 from pm_native.compile.names import instance_numbers, is_task
 from pm_native.model.health import (
     Does,
+    Monitor,
     NotifyProbe,
     OutputProbe,
 )
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
 
     from pm_native.compile.options import CompileOptions
     from pm_native.model.health import Check, Phase
-    from pm_native.model.project import Process
+    from pm_native.model.project import Process, Project
 
 DEFAULT_START_TIMEOUT_USEC = 90 * SECOND
 # What a monitor may add to the memory and the processes of the instance that it belongs to: itself, and a probe.
 MONITOR_BYTES = 8 << 20
 MONITOR_TASKS = 2
 JOURNAL_GROUP = "systemd-journal"
+
+
+def is_hosted(project: Project, process: Process) -> bool:
+    """Whether the monitor of the project makes its checks; the other end of a channel is held beside it in any case."""
+    return project.monitor is Monitor.HOST and bool(monitored_checks(process)) and process.channel is None
 
 
 def monitored_checks(process: Process) -> tuple[tuple[Phase, Check], ...]:
@@ -122,7 +129,7 @@ def seconds(usec: int) -> str:
     return f"{seconds}.{rest:06}".rstrip("0").rstrip(".") + "s"
 
 
-def health_settings(process: Process, options: CompileOptions) -> Iterator[Setting]:
+def health_settings(project: Project, process: Process, options: CompileOptions) -> Iterator[Setting]:
     """What systemd does about what a monitor finds, and what the monitor needs for looking."""
     health = process.health
     if health is None:
@@ -146,7 +153,12 @@ def health_settings(process: Process, options: CompileOptions) -> Iterator[Setti
         yield Setting(
             d.EXEC_STOP_POST, ("/bin/sh", "-c", script, (UNIT_NAME,)), "+:-", origin=place, why=why
         )
-    if reads_journal(process) and process.user is not None and options.scope is Scope.SYSTEM:
+    if (
+        reads_journal(process)
+        and process.user is not None
+        and options.scope is Scope.SYSTEM
+        and not is_hosted(project, process)
+    ):
         why = "the monitor reads what the program writes"
         yield Setting(d.SUPPLEMENTARY_GROUPS, (JOURNAL_GROUP,), origin=place, why=why)
 
@@ -158,9 +170,9 @@ def reads_journal(process: Process) -> bool:
     )
 
 
-def monitor_count(process: Process, options: CompileOptions) -> int:
+def monitor_count(project: Project, process: Process, options: CompileOptions) -> int:
     """How many monitors run beside the instances of a process."""
-    if not (monitored_checks(process) or process.channel is not None):
+    if is_hosted(project, process) or not (monitored_checks(process) or process.channel is not None):
         return 0
     return len(instance_numbers(process, options)) if process.is_pool else 1
 

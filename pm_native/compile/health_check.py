@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pm_native.compile.environment import is_secret
 from pm_native.compile.health import (
+    is_hosted,
     is_notify,
     limit_window_usec,
     monitored_checks,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pm_native.compile.options import CompileOptions
     from pm_native.errors import Diagnostics
     from pm_native.model.health import Check, Health
-    from pm_native.model.project import Process
+    from pm_native.model.project import Process, Project
 
 # Restart= of these does nothing after a watchdog (systemd.service(5), the table of exit causes).
 _NOT_RESTARTED = (RestartPolicy.NO, RestartPolicy.ON_SUCCESS, RestartPolicy.ON_ABORT)
@@ -27,7 +28,7 @@ _HOMES = ("/home/", "/root/", "/run/user/")
 _NO = ("no", "false", "0", "off", "")
 
 
-def check_health(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+def check_health(project: Project, process: Process, options: CompileOptions, problems: Diagnostics) -> None:
     """Add a diagnostic for all that cannot work."""
     check_start_limit(process, problems)
     health = process.health
@@ -43,7 +44,7 @@ def check_health(process: Process, options: CompileOptions, problems: Diagnostic
     _check_actions(process, health, problems)
     for phase, check in monitored_checks(process):
         _check_probes(process, phase, check, problems)
-    _check_surroundings(process, options, problems)
+    _check_surroundings(project, process, options, problems)
 
 
 def _check_speaker(process: Process, health: Health, problems: Diagnostics) -> None:
@@ -120,13 +121,18 @@ def _check_own_port(
         problems.warning(check.span, message, code="health-shared", hint=hint)
 
 
-def _check_surroundings(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
+def _check_surroundings(
+    project: Project, process: Process, options: CompileOptions, problems: Diagnostics
+) -> None:
     """What the sandbox of the process does not let a monitor do."""
     if not monitored_checks(process):
         return
+    hosted = is_hosted(project, process)
     for item in process.systemd:
         value = item.values[-1].strip() if item.values else ""
-        told = _in_the_way(process, item.name, value, options) if item.section == "Service" else None
+        if item.section != "Service" or (hosted and (item.name, value) == ("NotifyAccess", "main")):
+            continue
+        told = _in_the_way(process, item.name, value, options)
         if told is not None:
             message, hint = told
             problems.error(item.span, message, code="health-sandbox", hint=hint)

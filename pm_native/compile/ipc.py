@@ -10,14 +10,13 @@ import json
 
 from pm_native.compile.check import report_missing
 from pm_native.compile.names import project_slice
+from pm_native.compile.shipped import shipped_sections
 from pm_native.errors import NOWHERE, did_you_mean
 from pm_native.model.project import Variable
-from pm_native.resources import data_directory
 from pm_native.runtime.ipc.topics import is_pattern
 from pm_native.unit import directive as d
 from pm_native.unit.file import INSTANCE, Setting, Specifier
 from pm_native.unit.name import Scope, UnitName, UnitType
-from pm_native.unit.parse import parse_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,16 +98,14 @@ def environment_settings(project: Project) -> Iterator[Setting]:
 
 def broker_sections(project: Project, name: UnitName, options: CompileOptions) -> dict[str, list[Setting]]:
     """The sections of the socket or the service, from units/, for this project and this installation."""
-    file = data_directory("units") / str(name.template)
+
+    def change(setting: Setting) -> tuple[Text, ...] | None:
+        if options.scope is Scope.USER and setting.directive.name in _OF_SYSTEM:
+            return None
+        return _words(setting, options)
+
     span = project.ipc.span if project.ipc is not None else NOWHERE
-    sections: dict[str, list[Setting]] = {}
-    for section, settings in parse_unit(file.read_text(encoding="utf-8")).sections:
-        sections[section] = [
-            Setting(item.directive, _words(item, options), item.prefix, span, f"{file.name} of pm-native")
-            for item in settings
-            if options.scope is Scope.SYSTEM or item.directive.name not in _OF_SYSTEM
-        ]
-    return sections
+    return shipped_sections(str(name.template), span, change)
 
 
 def _program(options: CompileOptions) -> str:

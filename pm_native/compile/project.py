@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pm_native.compile import ipc, service
+from pm_native.compile import ipc, monitor, service
 from pm_native.compile.bundle import (
     Bundle,
     BundleUnit,
@@ -107,10 +107,13 @@ class Compiler:
         """The project's own units, then those of each process in the order of the source."""
         check_project(self.project, self.options, self.problems)
         ipc.check_ipc(self.project, self.options, self.problems)
+        monitor.check_monitor(self.project, self.options, self.problems)
         if self._nameable and len(self._nameable) == len(self.project.processes):
             yield self.compile_top()
             if self.project.ipc is not None:
                 yield self.compile_ipc(self.project.ipc)
+            if monitor.hosted(self.project):
+                yield self.compile_monitor()
         for process in self._nameable:
             yield self.compile_process(process)
 
@@ -167,6 +170,25 @@ class Compiler:
         text = environment_file_text(ipc.rules(project, options))
         return CompiledProcess(None, units, runs, bundle_file(FileKind.ENVIRONMENT, rules, text))
 
+    def compile_monitor(self) -> CompiledProcess:
+        """The monitor of all programs of the project, and the socket by which it hears of starts."""
+        project = self.project
+        socket, service_unit = monitor.socket_name(project), monitor.monitor_name(project)
+        units = tuple(
+            self.unit(
+                name,
+                monitor.monitor_sections(project, name, self.options, self.problems),
+                project.monitor_span,
+            )
+            for name in (socket, service_unit)
+        )
+        where = project.monitor_span.where
+        runs = (
+            BundleUnit(str(socket), str(socket), where=where),
+            BundleUnit(str(service_unit), str(service_unit), where=where, after=(str(socket),)),
+        )
+        return CompiledProcess(None, units, runs)
+
     def _about(self, text: str) -> list[Setting]:
         return [Setting(d.DESCRIPTION, (text,), why="made from the names")]
 
@@ -174,9 +196,9 @@ class Compiler:
         """The service or template of one process, and the units around it."""
         project, options, problems = self.project, self.options, self.problems
         check_environment(process, problems)
-        check_health(process, options, problems)
+        check_health(project, process, options, problems)
         command, extra_path = resolved_command(process, options, problems)
-        started = (*run_words(process, options, problems), *counted_command(process, command))
+        started = (*run_words(project, process, options, problems), *counted_command(process, command))
         self._check_directory(process)
         sections = {
             "Unit": [
@@ -241,7 +263,7 @@ class Compiler:
     def _slice(self, process: Process) -> Iterator[CompiledUnit]:
         """The file of the slice, where it has limits: systemd makes the slice itself without one."""
         limits = process.limits
-        monitors = monitor_count(process, self.options)
+        monitors = monitor_count(self.project, process, self.options)
         settings: list[Setting] = []
         if limits.memory_bytes is not None:
             size = format_size(limits.memory_bytes + monitors * MONITOR_BYTES)

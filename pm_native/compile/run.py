@@ -6,6 +6,7 @@ from pm_native.compile.channel import channel_words
 from pm_native.compile.check import report_missing
 from pm_native.compile.command import search_path
 from pm_native.compile.health import (
+    is_hosted,
     monitored_checks,
     needs_run,
     pings,
@@ -34,7 +35,7 @@ from pm_native.model.health import (
 )
 from pm_native.model.project import JOURNAL
 from pm_native.model.quantity import format_percent, format_size
-from pm_native.unit.file import INSTANCE, UNIT_NAME
+from pm_native.unit.file import INSTANCE, RUNTIME_DIRECTORY, UNIT_NAME
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -42,17 +43,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pm_native.compile.options import CompileOptions
-    from pm_native.errors import Diagnostics
+    from pm_native.errors import Diagnostics, Span
     from pm_native.model.health import Probe
-    from pm_native.model.project import Process
-    from pm_native.unit.file import Text
+    from pm_native.model.project import Process, Project
+    from pm_native.unit.file import Specifier, Text
 
 _DEFAULTS = Check(probes=())
 
 
-def run_words(process: Process, options: CompileOptions, problems: Diagnostics) -> tuple[Text, ...]:
+def run_words(
+    project: Project, process: Process, options: CompileOptions, problems: Diagnostics
+) -> tuple[Text, ...]:
     """What stands before the command: `pm-native-run` with all that it and its monitor do; nothing without either."""
     checks = monitored_checks(process)
+    hosted = is_hosted(project, process)
     secrets = secret_variables(process)
     _check_preload(process, options, problems)
     if not (secrets or needs_run(process)):
@@ -61,54 +65,88 @@ def run_words(process: Process, options: CompileOptions, problems: Diagnostics) 
     words: list[Text] = [options.python, "-I", "-S", f"{options.runtime}/run.py"]
     words += (f"--secret={name}" for name in secrets)
     if checks:
+        words.append(("--unit=", UNIT_NAME))
+    if hosted:
+        words += announce_words(project, process)
+    elif checks:
         words += _unit_words(process, checks, options)
-    if tells_listening(process):
-        words.append("--listening")
     if process.channel is not None:
         words += channel_words(process.channel)
-    if speaks(process) or pings(process):
-        words.append("--notify")
+    words += _speaker_words(process)
     if _keeps_sigpipe(process):
         words.append("--default-sigpipe")
-    for phase, check in checks:
-        words.append(f"--{phase}")
-        for probe in check.probes:
-            words += _probe_words(probe, process, options, problems)
-        words += _check_words(phase, check, process, options, problems)
+    if not hosted:
+        words += _phase_words(process, options, problems)
     return (*words, "--")
+
+
+def announce_words(project: Project, process: Process) -> Iterator[Text]:
+    """Where the monitor of the project is told of the start, and of what else but the time of it."""
+    yield ("--announce=", RUNTIME_DIRECTORY, f"/pm-native/monitor/{project.name}.sock")
+    probes = (probe for _, check in monitored_checks(process) for probe in check.probes)
+    if process.logs.stdout != JOURNAL and any(isinstance(probe, OutputProbe) for probe in probes):
+        yield f"--log-file={plain_path(process.logs.stdout)}"
+
+
+def monitor_words(process: Process, options: CompileOptions, problems: Diagnostics) -> Iterator[Text]:
+    """What the monitor of the project is told of a process, after its unit."""
+    yield from _unit_words(process, monitored_checks(process), options, instance="%i")
+    yield from _speaker_words(process)
+    yield from _phase_words(process, options, problems)
+
+
+def _speaker_words(process: Process) -> Iterator[str]:
+    """Who but the monitor speaks to systemd."""
+    if tells_listening(process):
+        yield "--listening"
+    if speaks(process) or pings(process):
+        yield "--notify"
+
+
+def _phase_words(process: Process, options: CompileOptions, problems: Diagnostics) -> Iterator[str]:
+    """The checks."""
+    for phase, check in monitored_checks(process):
+        yield f"--{phase}"
+        for probe in check.probes:
+            yield from _probe_words(probe, process, options, problems)
+        yield from _check_words(phase, check, process, options, problems)
 
 
 def _check_runner(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
     key = next((key for key in ("health", "channel", "secrets") if key in process.origins), "listen.share")
     for path in (options.python, f"{options.runtime}/run.py"):
-        _check_readable(path, key, process, options, problems)
+        check_readable(path, process.origin(key), process.user, options, problems)
 
 
 def _check_preload(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
     if process.listen.share and is_node(process):
-        _check_readable(f"{options.runtime}/node.cjs", "listen.share", process, options, problems)
+        place = process.origin("listen.share")
+        check_readable(f"{options.runtime}/node.cjs", place, process.user, options, problems)
 
 
-def _check_readable(
-    path: str, key: str, process: Process, options: CompileOptions, problems: Diagnostics
+def check_readable(
+    path: str, place: Span, user: str | None, options: CompileOptions, problems: Diagnostics
 ) -> None:
+    """Add an error where `user` (None: root) cannot read a file of pm-native's own."""
     if options.allow_missing:
         return
-    if problem := options.host.why_not_readable(path, process.user):
+    if problem := options.host.why_not_readable(path, user):
         hint = "install pm-native for the whole host"
         message = f"the program cannot be started: {path}: {problem}"
-        problems.error(process.origin(key), message, code="no-runtime", hint=hint)
+        problems.error(place, message, code="no-runtime", hint=hint)
 
 
 def _unit_words(
-    process: Process, checks: tuple[tuple[Phase, Check], ...], options: CompileOptions
+    process: Process,
+    checks: tuple[tuple[Phase, Check], ...],
+    options: CompileOptions,
+    instance: str | Specifier = INSTANCE,
 ) -> Iterator[Text]:
-    """What all checks of a program have in common."""
-    yield ("--unit=", UNIT_NAME)
+    """What all checks of a program have in common; `instance` is what stands for its number."""
     if options.scope is Scope.USER:
         yield "--user"
     if _needs_port(checks):
-        yield _port_word(process)
+        yield _port_word(process, instance)
     if any(phase is not Phase.ALIVE for phase, _ in checks):
         yield f"--start-timeout={seconds(start_timeout_usec(process))}"
     if process.health is not None and process.health.strict:
@@ -123,10 +161,10 @@ def _needs_port(checks: tuple[tuple[Phase, Check], ...]) -> bool:
     )
 
 
-def _port_word(process: Process) -> Text:
+def _port_word(process: Process, instance: str | Specifier) -> Text:
     port = process.listen.port or 0
     if process.is_pool and not process.listen.share:
-        return (f"--port={port - process.first_instance}+", INSTANCE)
+        return (f"--port={port - process.first_instance}+", instance)
     return f"--port={port}"
 
 

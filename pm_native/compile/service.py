@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from signal import Signals
 
-from pm_native.compile import ipc
+from pm_native.compile import ipc, monitor
 from pm_native.compile.channel import channel_settings
 from pm_native.compile.environment import environment_settings
 from pm_native.compile.health import (
     health_settings,
+    is_hosted,
     is_notified,
     limit_window_usec,
     speaks,
     start_timeout_usec,
+    tells_listening,
     tells_ready,
 )
 from pm_native.compile.names import (
@@ -62,6 +64,7 @@ def unit_settings(project: Project, process: Process, units: Mapping[str, str]) 
     yield Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}")
     yield from dependency_settings(process, units)
     yield from ipc.unit_settings(project)
+    yield from monitor.unit_settings(project, process)
 
 
 def dependency_settings(process: Process, units: Mapping[str, str]) -> Iterator[Setting]:
@@ -129,7 +132,7 @@ def service_settings(
     project: Project, process: Process, command: tuple[Text, ...], extra_path: str, options: CompileOptions
 ) -> Iterator[Setting]:
     """[Service]: what runs, as whom, where, and what happens when it ends. `command` is the whole of ExecStart=."""
-    yield from type_settings(process)
+    yield from type_settings(project, process)
     yield from gate_settings(project, process, options)
     yield Setting(d.EXEC_START, command, ":", origin=process.origin("command"))
     if process.listen.share:
@@ -140,7 +143,7 @@ def service_settings(
     yield from environment_settings(project, process, extra_path, options)
     yield from ipc.environment_settings(project)
     yield from log_settings(project, process)
-    yield from health_settings(process, options)
+    yield from health_settings(project, process, options)
     yield from channel_settings(process, options)
     yield Setting(
         d.SLICE, (str(process_slice(project, process)),), why="limits and accounting of all instances"
@@ -150,7 +153,7 @@ def service_settings(
         yield Setting(d.LIMIT_NOFILE, (files,), origin=process.origin("limits.open_files"))
 
 
-def type_settings(process: Process) -> Iterator[Setting]:
+def type_settings(project: Project, process: Process) -> Iterator[Setting]:
     """Type= and what goes with it."""
     kind = process.origin("kind")
     timeout = process.start_timeout_usec
@@ -165,9 +168,11 @@ def type_settings(process: Process) -> Iterator[Setting]:
             (key for key in ("notify", "channel", "health") if key in process.origins), "listen.share"
         )
         place = process.origin(key)
-        why = "a child may speak for it" if speaks(process) else "the monitor speaks for it"
+        access, why = "all", "a child may speak for it" if speaks(process) else "the monitor speaks for it"
+        if is_hosted(project, process) and not speaks(process) and not tells_listening(process):
+            access, why = "main", "the monitor of the project speaks in its name"
         yield Setting(d.TYPE, ("notify",), origin=place)
-        yield Setting(d.NOTIFY_ACCESS, ("all",), origin=place, why=why)
+        yield Setting(d.NOTIFY_ACCESS, (access,), origin=place, why=why)
         timeout = start_timeout_usec(process)
     else:
         yield Setting(d.TYPE, ("exec",), why="a program that cannot be executed fails the start")

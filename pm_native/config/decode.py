@@ -11,7 +11,7 @@ from pm_native.config.keys import CONFIG, IPC_RULE, PROCESS, Maximum
 from pm_native.config.package import PackageDecoder
 from pm_native.config.table import ListOfTables, MapOf, Table
 from pm_native.config.types import name_problem, wrong_type
-from pm_native.errors import did_you_mean
+from pm_native.errors import NOWHERE, did_you_mean
 from pm_native.model.health import Monitor
 from pm_native.model.names import is_name, is_variable
 from pm_native.model.project import (
@@ -164,6 +164,7 @@ def decode_project(
         source_path=source_path,
         directory=directory,
         monitor=Monitor(shared.get("monitor", Monitor.INSTANCE)),
+        monitor_span=decoder.origins.get("project.monitor", NOWHERE),
         ipc=_ipc(shared, decoder),
         processes=tuple(decode_process(name, node, common, problems) for name, node in entries.items()),
         package=PackageDecoder(decoder, base).decode(

@@ -148,11 +148,11 @@ PROJECT = Table(
         Key(
             name="monitor",
             type=Choice(Monitor),
-            help="Who makes the health checks: a monitor beside each instance, or one for the whole project.",
+            help="Who makes the health checks: a monitor beside each instance, or one of root's for the whole project,"
+            " which takes much less memory where there are many. For the system manager.",
             default='"instance"',
-            directives=("NAME-monitor.service",),
+            directives=("pm-native-monitor@NAME.socket", "pm-native-monitor@NAME.service"),
             example='"host"',
-            planned=True,
         ),
         Key(
             name="ipc",

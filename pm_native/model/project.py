@@ -276,6 +276,7 @@ class Project:
     source_path: str
     directory: PurePosixPath
     monitor: Monitor = Monitor.INSTANCE
+    monitor_span: Span = NOWHERE
     ipc: Ipc | None = None
     processes: tuple[Process, ...] = ()
     sources: tuple[SourceFile, ...] = ()

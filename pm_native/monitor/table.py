@@ -148,7 +148,7 @@ class TableReader:
         states: dict[str, UnitState] = {}
         further: list[BundleUnit] = []
         names = {unit.name for unit in units}
-        templates = {pool_pattern(unit.name): unit for unit in units if "@" in unit.name}
+        templates = {pool_pattern(unit.name): unit for unit in units if is_instance(unit)}
         whole = [pattern for pattern in sorted(templates) if self._pools.get(pattern, set()) <= names]
         if whole:  # a glob tells of all instances that are loaded, and nobody has to be asked for one by one
             for state in await self._manager.list_units(whole):
@@ -262,18 +262,23 @@ class TableReader:
 
 
 def label_of(unit: BundleUnit) -> str:
-    """The short name of a service: its process, with `@N` where it is an instance, `-watch` where it is the watcher."""
+    """The short name of a service: its process, with `@N` where it is an instance; of a helper, what it is as well."""
     if unit.helper:
         return f"{unit.process}-{unit.helper}"
-    _, at, instance = unit.name.removesuffix(".service").partition("@")
-    return f"{unit.process}{at}{instance}"
+    prefix, at, instance = unit.name.removesuffix(".service").partition("@")
+    return f"{unit.process}{at}{instance}" if unit.process else prefix
+
+
+def is_instance(unit: BundleUnit) -> bool:
+    """Whether a unit is one of a pool's: helpers of projects are instances by their names, each of another project."""
+    return "@" in unit.name and unit.name.endswith(".service") and bool(unit.process)
 
 
 def pool_members(bundle: Bundle) -> dict[str, set[str]]:
     """The instances of each pool in the bundle, by the glob of the pool."""
     found: dict[str, set[str]] = {}
     for unit in bundle.units:
-        if "@" in unit.name and unit.name.endswith(".service"):
+        if is_instance(unit):
             found.setdefault(pool_pattern(unit.name), set()).add(unit.name)
     return found
 

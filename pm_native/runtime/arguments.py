@@ -97,17 +97,24 @@ class Check:
         self.signal = 0
         self.run: list[str] = []
 
+    @property
+    def patience(self) -> float:
+        """How long it may take until it has failed so often in a row: systemd's, where it is `strict`."""
+        return self.interval * self.retries + self.timeout
+
 
 class Arguments:
     """What is said of one unit."""
 
     __slots__ = (
+        "announce",
         "channel",
         "command",
         "ignored",
         "is_listening_ready",
         "is_message_ready",
         "keeps_notify",
+        "log_files",
         "phases",
         "port",
         "ready_after",
@@ -126,6 +133,8 @@ class Arguments:
         self.start_timeout = 90.0
         self.strict = False
         self.keeps_notify = False
+        self.announce = ""
+        self.log_files: list[str] = []
         self.channel = ""
         self.is_listening_ready = False
         self.is_message_ready = False
@@ -133,6 +142,12 @@ class Arguments:
         self.ignored: set[int] = {_signal.SIGPIPE}
         self.phases: dict[str, Check] = {}
         self.command: list[str] = []
+
+    @property
+    def runs_commands(self) -> bool:
+        """Whether a check of it runs commands."""
+        checks = self.phases.values()
+        return any(check.run or any(probe.kind == "exec" for probe in check.probes) for check in checks)
 
     @property
     def has_monitor(self) -> bool:
@@ -168,6 +183,8 @@ def parse_units(words: list[str]) -> list[Arguments]:
 def _check_unit(unit: Arguments) -> None:
     if (unit.is_message_ready or unit.ready_after) and not unit.channel:
         raise ArgumentsError("a message that it is ready needs --channel=PATH")
+    if (unit.announce or unit.log_files) and not unit.unit:
+        raise ArgumentsError("--announce needs --unit=NAME, the unit that starts")
     if unit.phases and not unit.unit:
         raise ArgumentsError("checks need --unit=NAME, the unit that they are for")
     for phase, check in unit.phases.items():
@@ -354,6 +371,8 @@ _OF_UNIT: dict[str, Callable[[Arguments, str], None]] = {
     "strict": _flag("strict"),
     "notify": _flag("keeps_notify"),
     "listening": _flag("is_listening_ready"),
+    "announce": _set("announce", str),
+    "log-file": lambda unit, value: unit.log_files.append(value),
     "channel": _set("channel", str),
     "ready-message": _flag("is_message_ready"),
     "ready-after": _set("ready_after", seconds),

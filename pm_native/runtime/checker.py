@@ -43,9 +43,9 @@ class Checker:
         self._results: dict[int, tuple[bool, str]] = {}
         self._timer: Timer | None = None
 
-    def start(self) -> None:
-        """Make the first round now."""
-        self._begun = monotonic()
+    def start(self, age: float = 0.0) -> None:
+        """Make the first round now, counted as begun so many seconds ago."""
+        self._begun = monotonic() - age
         self._round()
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from pm_native.runtime.probes import LOCALHOST, Connection, strerror, unix_address
+from pm_native.runtime.probes import LOCALHOST, Connection, strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,14 +180,14 @@ class HttpAttempt:
         self._host = host or LOCALHOST
         port = port or target.port
         self._tls: ssl.SSLObject | None = None
-        address = unix_address(probe.socket, target) if probe.socket else (self._host, port)
+        address = probe.socket or (self._host, port)
         named = self._host if port in {0, 80, 443} else f"{self._host}:{port}"
         self._to_send = request(
             probe, path, f"[{self._host}]{named[len(self._host) :]}" if ":" in self._host else named
         )
         if is_tls or probe.tls:
             self._begin_tls()
-        self._connection = Connection(address, loop, self._failed, "http", self._send)
+        self._connection = Connection(address, target, loop, self._failed, "http", keep=self._send)
 
     def begin(self) -> Self:
         """Begin to connect; it may fail at once."""

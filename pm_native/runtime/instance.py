@@ -7,6 +7,7 @@ import os
 
 from pm_native.runtime import tell
 from pm_native.runtime.loop import READ, Loop
+from pm_native.runtime.place import Beside
 from pm_native.runtime.spawn import IGNORED
 from pm_native.runtime.target import Target
 
@@ -57,9 +58,11 @@ def _monitor(
     watchdog = environment.pop(b"WATCHDOG_USEC", b"")
     target = Target(
         arguments,
+        unit=arguments.unit,
         pid=program.pid,
         program=program.process,
-        environment=environment,
+        invocation=environment.get(b"INVOCATION_ID", b"").decode(),
+        place=Beside(environment),
         notifier=tell.Notifier(address),
         loop=loop,
         log_ends=program.log_ends,

@@ -56,6 +56,8 @@ def prepare(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
     if arguments.has_monitor:
         channel = open_channel(environment) if arguments.channel else -1
         started = leave_monitor(arguments, environment, channel)
+    if arguments.announce:
+        announce_program(arguments)
     if arguments.is_listening_ready:
         offer_notification(environment)
     if not arguments.keeps_notify:
@@ -151,6 +153,16 @@ def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes], channel
 
     monitor_program(arguments, environment, Started(pid, program, has_started, log_ends, channel))
     os._exit(0)
+
+
+def announce_program(arguments: Arguments) -> None:
+    """Tell the monitor of the project that this program starts, and where its log files end now."""
+    from pm_native.runtime.announce import announce  # noqa: PLC0415 - for this alone
+
+    log_ends = {path: log_end(path) for path in arguments.log_files}
+    if problem := announce(arguments.announce, arguments.unit, log_ends):
+        told = f"{arguments.announce}: {problem}: the monitor is not told, and finds the program by itself"
+        os.write(2, f"pm-native-run: {told}\n".encode(errors="surrogateescape"))
 
 
 def log_end(path: str) -> tuple[int, int]:

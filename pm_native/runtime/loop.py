@@ -62,14 +62,21 @@ class Loop:
 
     def step(self) -> None:
         """Wait for the next event or timer, and make the calls that are due."""
-        for descriptor, _ in self._poll.poll(self._wait()):
-            call = self._watched.get(descriptor)  # an earlier call may have taken it out
-            if call is not None:
-                call()
+        self._call_ready(self._wait())
+        if not self._timers or self._timers[0][0] > monotonic():
+            return
+        # What has come while a call took its time is not late.
+        self._call_ready(0.0)
         while self._timers and self._timers[0][0] <= monotonic():
             timer = heappop(self._timers)[2]
             if timer.call is not None:
                 call, timer.call = timer.call, None
+                call()
+
+    def _call_ready(self, wait: float | None) -> None:
+        for descriptor, _ in self._poll.poll(wait):
+            call = self._watched.get(descriptor)  # an earlier call may have taken it out
+            if call is not None:
                 call()
 
     def _wait(self) -> float | None:

@@ -10,7 +10,7 @@ import os
 import re
 
 from pm_native.runtime.probes import strerror
-from pm_native.runtime.spawn import end_group, spawn
+from pm_native.runtime.spawn import end_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,10 +66,13 @@ class _File:
 
     def __init__(self, path: str, target: Target) -> None:
         self._path = path
+        self._place = target.place
         self._inode, self._position = target.log_ends.get(path, (0, 0))
 
     def read(self) -> bytes:
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        with self._place as place:
+            # What is no file is not waited for.
+            descriptor = os.open(place.path(self._path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             status = os.fstat(descriptor)
             if status.st_ino != self._inode or status.st_size < self._position:
@@ -88,13 +91,12 @@ class _Journal:
     """`journalctl --follow` for one invocation of a unit."""
 
     def __init__(self, target: Target) -> None:
-        invocation = target.environment.get(b"INVOCATION_ID", b"").decode()
         words = ["journalctl", "--quiet", "--follow", "--no-tail", "--output=cat"]
-        words.append(f"_SYSTEMD_INVOCATION_ID={invocation}")
+        words.append(f"_SYSTEMD_INVOCATION_ID={target.invocation}")
         self._pipe, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pid = 0
         try:
-            self._pid = spawn(words, target.environment, write_end)
+            self._pid = target.place.ask(words, write_end)
         finally:
             os.close(write_end)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pm_native.runtime.arguments import Probe
     from pm_native.runtime.loop import Loop
+    from pm_native.runtime.place import Place
+    from pm_native.runtime.spawn import Command
     from pm_native.runtime.target import Target
 
     Done = Callable[[bool, str], None]
@@ -32,16 +34,16 @@ if TYPE_CHECKING:
 
 
 LOCALHOST = "127.0.0.1"
-OWN_HTTP = "/"
+LOCAL_NAME = "localhost"  # of a file: it is there at once
 
 
 def begin(probe: Probe, target: Target, loop: Loop, done: Done) -> Attempt | None:
     """Begin an attempt; None where it told its result at once."""
     match probe.kind:
         case "tcp":
-            return Connection(tcp_address(probe.target, target), loop, done, "tcp").begin()
+            return Connection(tcp_address(probe.target, target), target, loop, done, "tcp").begin()
         case "unix":
-            return Connection(unix_address(probe.target, target), loop, done, "unix").begin()
+            return Connection(probe.target, target, loop, done, "unix").begin()
         case "http":
             from pm_native.runtime.http import HttpAttempt  # noqa: PLC0415 - only where it is asked for
 
@@ -49,7 +51,7 @@ def begin(probe: Probe, target: Target, loop: Loop, done: Done) -> Attempt | Non
         case "exec":
             from pm_native.runtime.spawn import Command  # noqa: PLC0415 - as above
 
-            return Command([probe.target, *probe.arguments], target.environment, loop, done)
+            return Command([probe.target, *probe.arguments], target.place.run, loop, done)
         case "output":
             from pm_native.runtime.output import look  # noqa: PLC0415 - as above
 
@@ -60,7 +62,9 @@ def begin(probe: Probe, target: Target, loop: Loop, done: Done) -> Attempt | Non
 
             done(*judge(size(probe.target), target.pid))
         case _:
-            done(*look_at_file(f"{target.root}{probe.target}", probe.max_age))
+            with target.place as place:
+                found = look_at_file(place.path(probe.target), probe.max_age)
+            done(*found)
     return None
 
 
@@ -85,62 +89,107 @@ def tcp_address(text: str, target: Target) -> tuple[str, int]:
     return host.strip("[]") or LOCALHOST, int(port)
 
 
-def resolved(address: tuple[str, int]) -> tuple[int, Address]:
-    """The family and address of a host; a literal one is not looked up, which would load half a MiB of libraries."""
-    host, port = address
+def family_of(host: str) -> int:
+    """The family of a literal address; 0: it is a name."""
     for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
             _socket.inet_pton(family, host)
         except OSError:
             continue
-        return family, (host, port)
+        return family
+    return 0
+
+
+def resolved(address: tuple[str, int]) -> tuple[int, Address]:
+    """The family and address of a host; a literal one is not looked up, which would load half a MiB of libraries."""
+    host, port = address
+    if family := family_of(host):
+        return family, address
     found = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
     return found[0][0], found[0][4]
 
 
-def unix_address(path: str, target: Target) -> str:
-    """The address of a socket in the program's own file system; `@name` is abstract."""
-    return f"\0{path[1:]}" if path.startswith("@") else f"{target.root}{path}"
-
-
 class Connection:
-    """Connects to `address`, a path or a host and port, and says how that went; `keep` gets the socket instead."""
+    """Connects to `address`, a host and port or a path of the program's (`@name` is abstract), and says how that went.
 
-    __slots__ = ("_address", "_done", "_loop", "_what", "keep", "socket")
+    `keep` gets the socket instead.
+    """
 
-    def __init__(
+    __slots__ = ("_address", "_done", "_lookup", "_loop", "_place", "_what", "keep", "socket")
+
+    def __init__(  # noqa: PLR0913 - as an attempt is made, and two of its own
         self,
         address: tuple[str, int] | str,
+        target: Target,
         loop: Loop,
         done: Done,
         what: str,
+        *,
         keep: Callable[[], None] | None = None,
     ) -> None:
         self._address = address
+        self._place = target.place
         self._done = done
         self._loop = loop
         self.keep = keep
-        name = address if isinstance(address, str) else address[1]
-        self._what = f"{what} {name}".replace("\0", "@")
+        self._what = f"{what} {address if isinstance(address, str) else address[1]}"
         self.socket: _socket.socket | None = None
+        self._lookup: Command | None = None
 
     def begin(self) -> Self:
         """Begin to connect; it may be done at once."""
-        try:
-            self._connect()
-        except OSError as error:
-            self._end(connect_error(error))
+        given = self._address
+        if (
+            self._place.is_shared
+            and not isinstance(given, str)
+            and given[0] != LOCAL_NAME
+            and not family_of(given[0])
+        ):
+            self._look_up(*given)
+        else:
+            self._open()
         return self
 
-    def _connect(self) -> None:
-        address: Address = self._address
+    def _look_up(self, host: str, port: int) -> None:
+        """Have another process ask for the address of a name, since that may take its time."""
+        from pm_native.runtime.spawn import Command  # noqa: PLC0415 - only where it is asked for
+
+        def told(passed: bool, said: str) -> None:  # noqa: FBT001 - as `Done` has it
+            self._lookup = None
+            if passed and said:
+                self._address = (said.split(maxsplit=1)[0], port)
+                self._open()
+            else:
+                self._end(f"{host}: name or service not known")
+
+        lookup = Command(["getent", "ahosts", host], self._place.ask, self._loop, told, whole=True)
+        if lookup.is_running:
+            self._lookup = lookup
+
+    def _open(self) -> None:
+        try:
+            with self._place as place:
+                code = self._connect(place)
+            self._go_on(code)
+        except OSError as error:
+            self._end(connect_error(error))
+
+    def _connect(self, place: Place) -> int:
+        given = self._address
         family: int = _socket.AF_UNIX
-        if not isinstance(address, str):
-            family, address = resolved(address)
+        address: Address
+        if isinstance(given, str):
+            address = f"\0{given[1:]}" if given.startswith("@") else place.path(given)
+        else:
+            family, address = resolved(given)
         self.socket = _socket.socket(
             family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         )
-        code = self.socket.connect_ex(address)
+        return self.socket.connect_ex(address)
+
+    def _go_on(self, code: int) -> None:
+        if self.socket is None:
+            return
         if code == EINPROGRESS:
             self._loop.watch(self.socket.fileno(), WRITE, self._connected)
         elif code:
@@ -166,6 +215,9 @@ class Connection:
 
     def cancel(self) -> None:
         """End it without a result."""
+        if self._lookup is not None:
+            self._lookup.cancel()
+            self._lookup = None
         if self.socket is not None:
             self._loop.forget(self.socket.fileno())
             self.socket.close()

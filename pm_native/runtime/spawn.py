@@ -10,37 +10,39 @@ from pm_native.runtime.probes import strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pm_native.runtime.loop import Loop
     from pm_native.runtime.probes import Done
 
+    Start = Callable[[list[str], int], int]  # of a command whose output goes to a descriptor; its process id
+
 OUTPUT_MAX = 4096
-WHOLE_MAX = 1 << 20
+WHOLE_MAX = 16 << 20
 # A monitor ignores these; what it runs does not.
 IGNORED = (_signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGPIPE, _signal.SIGQUIT)
 
 
 class Command:
-    """A command under way: passed when it exits with 0; the words are the last line that it wrote."""
+    """A command under way: passed when it exits with 0; the words are the last line that it wrote.
+
+    With `whole`, they are all that it wrote.
+    """
 
     def __init__(
-        self,
-        words: list[str],
-        environment: dict[bytes, bytes],
-        loop: Loop,
-        done: Done,
-        *,
-        whole: bool = False,
+        self, words: list[str], start: Start, loop: Loop, done: Done, *, whole: bool = False
     ) -> None:
         self._loop = loop
         self._done = done
-        self._whole = whole  # the words are all that it wrote
+        self._whole = whole
         self._name = words[0].rpartition("/")[2]
         self._output = b""
         self._pid = 0
         self._process = -1
+        self._is_cancelled = False
         self._pipe, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            self._pid = spawn(words, environment, write_end)
+            self._pid = start(words, write_end)
         except OSError as error:
             os.close(self._pipe)
             done(False, f"{self._name}: {strerror(error)}")
@@ -64,7 +66,8 @@ class Command:
         self._read()
         end_group(self._pid)  # what it left in the background would hold up the end of the unit
         _, status = os.waitpid(self._pid, 0)
-        self._close()
+        self._close_pipe()
+        self._close_process()
         code = os.waitstatus_to_exitcode(status)
         lines = self._output.decode(errors="replace").strip().splitlines()
         if self._whole:
@@ -74,21 +77,29 @@ class Command:
         self._done(code == 0, f"{self._name}{how}{': ' + lines[-1].strip() if lines else ''}")
 
     def cancel(self) -> None:
-        """End it and all of its group."""
-        if self._process >= 0:
+        """End it and all of its group. The kernel may take its time for that: nobody waits."""
+        if self.is_running:
             end_group(self._pid)
-            os.waitpid(self._pid, 0)
-            self._close()
+            self._close_pipe()
+            self._loop.watch(self._process, READ, self._reap)
+            self._is_cancelled = True
+
+    def _reap(self) -> None:
+        os.waitpid(self._pid, 0)
+        self._close_process()
 
     @property
     def is_running(self) -> bool:
         """Whether it has not told its result yet."""
-        return self._process >= 0
+        return self._process >= 0 and not self._is_cancelled
 
-    def _close(self) -> None:
-        for descriptor in (self._process, self._pipe):
-            self._loop.forget(descriptor)
-            os.close(descriptor)
+    def _close_pipe(self) -> None:
+        self._loop.forget(self._pipe)
+        os.close(self._pipe)
+
+    def _close_process(self) -> None:
+        self._loop.forget(self._process)
+        os.close(self._process)
         self._process = -1
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pm_native.runtime.arguments import Arguments, Check
     from pm_native.runtime.loop import Loop, Timer
     from pm_native.runtime.output import Follower
+    from pm_native.runtime.place import Place
     from pm_native.runtime.spawn import Command
 
 RETRY_DELAY = 0.1
@@ -31,51 +32,54 @@ WORDS_MAX = 1000
 class Target:
     """One program under a monitor.
 
-    `program` is its pidfd, `root` what stands before paths in its file system, `log_ends` where its log files ended
-    when it was started, `watchdog` the seconds after which systemd misses a ping.
+    `program` is its pidfd, `unit` its unit, `invocation` the run of it, `place` where its checks are made from,
+    `log_ends` where its log files ended when it was started, `watchdog` the seconds after which systemd misses a ping.
     """
 
     def __init__(  # noqa: PLR0913 - what a monitor beside the program and one apart from it know differently
         self,
         arguments: Arguments,
         *,
+        unit: str,
         pid: int,
         program: int,
-        environment: dict[bytes, bytes],
+        invocation: str,
+        place: Place,
         notifier: tell.Notifier,
         loop: Loop,
         log_ends: dict[str, tuple[int, int]],
         watchdog: float = 0.0,
-        about_pid: int = 0,
-        root: str = "",
     ) -> None:
         self.arguments = arguments
         self.pid = pid
         self.program = program
-        self.environment = environment
-        self.root = root
-        self.port = arguments_port(arguments)
+        self.invocation = invocation
+        self.place = place
+        self.port = own_port(arguments, unit)
         self.followers: dict[int, Follower] = {}
         self.log_ends = log_ends
         self._watchdog = watchdog
         self._notifier = notifier
         self._loop = loop
-        self._about_pid = about_pid
+        self._unit = unit
         self._checkers: dict[str, Checker] = {}
-        self._is_ready = arguments.keeps_notify
+        speaks = arguments.keeps_notify or arguments.is_listening_ready
+        self._is_ready = self._has_told_ready = speaks
         self._waits_for_word = arguments.is_message_ready
-        self._has_told_ready = arguments.keeps_notify
         self._status = self._told_status = ""
         self._retry: Timer | None = None
         self._ping: Timer | None = None
         self._asking: Command | None = None
+        self._give_up: Timer | None = None
         self._acted: set[str] = set()
-        self._acts = 0
+        self._age = 0.0
 
-    def start(self, *, is_active: bool = False) -> None:
-        """Begin with the first phase; where the unit is active already, with those after READY=1."""
+    def start(self, *, is_active: bool = False, age: float = 0.0) -> None:
+        """Begin with the first phase, `age` seconds after the program; where the unit is active, with what follows that."""
+        self._age = age
         if is_active:
             self._is_ready = self._has_told_ready = True
+            self._keep_alive()
         elif self._waits_for_word:
             self._tell("waiting for its message that it is ready")
             if self.arguments.ready_after:
@@ -91,7 +95,7 @@ class Target:
     def _had_its_time(self) -> None:
         if self._waits_for_word:
             reason = f"no message that it is ready within {self.arguments.ready_after:g} s: taken as ready"
-            tell.log(reason, tell.WARNING, self._about_pid)
+            tell.log(reason, tell.WARNING, self._unit)
             self.said_ready()
 
     def stop(self) -> None:
@@ -100,7 +104,7 @@ class Target:
             checker.stop()
         for follower in self.followers.values():
             follower.close()
-        for timer in (self._retry, self._ping):
+        for timer in (self._retry, self._ping, self._give_up):
             if timer is not None:
                 timer.cancel()
         if self._asking is not None:
@@ -129,7 +133,7 @@ class Target:
     def _begin(self, check: Check, told: Callable[[Checker], None]) -> None:
         if check.phase not in self._checkers:
             self._checkers[check.phase] = checker = Checker(check, self, self._loop, told)
-            checker.start()
+            checker.start(0.0 if self._is_ready else self._age)
 
     def _startup_told(self, checker: Checker) -> None:
         if checker.is_healthy:
@@ -168,11 +172,12 @@ class Target:
         self._is_ready = True
         self._status = self._summary() or "started"
         self._flush()
-        if self.arguments.strict and self._watchdog:
-            self._keep_alive()
+        self._keep_alive()
 
     def _keep_alive(self) -> None:
         """Tell systemd that this monitor is there (`strict`), three times in the time that it waits."""
+        if not (self.arguments.strict and self._watchdog):
+            return
         if self._has_told_ready:  # a ping before READY=1 would start the clock at once
             self._notifier.send("WATCHDOG=1")
         self._ping = self._loop.later(self._watchdog / 3, self._keep_alive)
@@ -235,8 +240,8 @@ class Target:
         from pm_native.runtime.spawn import Command  # noqa: PLC0415 - for when something is wrong
 
         words = ["systemctl", *(["--user"] if self.arguments.user else []), "show", "--property=ActiveState"]
-        words += ["--value", self.arguments.unit]
-        give_up = self._loop.later(ASK_TIMEOUT, lambda: answered(False, "no answer"))
+        words += ["--value", self._unit]
+        give_up = self._give_up = self._loop.later(ASK_TIMEOUT, lambda: answered(False, "no answer"))
 
         def answered(passed: bool, said: str) -> None:  # noqa: FBT001 - as `Done` has it
             give_up.cancel()
@@ -249,7 +254,7 @@ class Target:
             self._acted.add(phase)
             self._do(checker.check, reason, doubt)
 
-        asking = Command(words, self.environment, self._loop, answered, whole=True)
+        asking = Command(words, self.place.ask, self._loop, answered, whole=True)
         if asking.is_running:
             self._asking = asking
 
@@ -258,7 +263,7 @@ class Target:
         done = (
             f"signal {check.signal}" if action == "signal" else check.run[0] if action == "exec" else action
         )
-        tell.log(f"{reason}: {done}{doubt}", tell.WARNING, self._about_pid)
+        tell.log(f"{reason}: {done}{doubt}", tell.WARNING, self._unit)
         if action in {"restart", "stop"}:
             self._status = reason
             status = f"STATUS={tell.one_line(reason)[:WORDS_MAX]}"
@@ -275,27 +280,31 @@ class Target:
         try:
             _signal.pidfd_send_signal(self.program, number)
         except OSError as error:
-            tell.log(f"signal {number} cannot be sent: {error.strerror}", tell.ERROR, self._about_pid)
+            tell.log(f"signal {number} cannot be sent: {error.strerror}", tell.ERROR, self._unit)
 
     def _run(self, check: Check, reason: str) -> None:
         from pm_native.runtime.spawn import Command  # noqa: PLC0415 - for when something is wrong
 
-        environment = self.environment | {
+        more = {
             b"PM_NATIVE_HEALTH": tell.one_line(reason).encode(errors="replace"),
             b"MAINPID": str(self.pid).encode(),
         }
 
+        def start(words: list[str], output: int) -> int:
+            return self.place.run(words, output, more)
+
         def ended(passed: bool, said: str) -> None:  # noqa: FBT001 - as `Done` has it
-            tell.log(said, tell.NOTICE if passed else tell.ERROR, self._about_pid)
+            tell.log(said, tell.NOTICE if passed else tell.ERROR, self._unit)
 
-        Command(check.run, environment, self._loop, ended)
+        Command(check.run, start, self._loop, ended)
 
 
-def arguments_port(arguments: Arguments) -> int:
-    """The program's own port; 0 where it has none."""
+def own_port(arguments: Arguments, unit: str) -> int:
+    """The port of the program in `unit`; 0 where it has none. ValueError for an instance that is no number."""
     from pm_native.runtime.arguments import port_number  # noqa: PLC0415 - beside what calls it
 
-    return port_number(arguments.port) if arguments.port else 0
+    instance = unit.partition("@")[2].rpartition(".")[0]
+    return port_number(arguments.port.replace("%i", instance)) if arguments.port else 0
 
 
 def without_amounts(status: str) -> list[str]:

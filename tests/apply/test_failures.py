@@ -49,7 +49,7 @@ def test_unit_whose_start_fails_is_told_with_result_exit_status_journal_and_conf
     asked = (host.programs / "journalctl.calls").read_text().splitlines()[-1]
     assert re.sub(r"@\d+\.\d{3} ", "@NOW ", asked) == (
         "--quiet --no-pager --output=cat --reverse --lines=10 --since=@NOW"
-        " _SYSTEMD_UNIT=shop-web.service + UNIT=shop-web.service"
+        " _SYSTEMD_UNIT=shop-web.service + UNIT=shop-web.service + _UID=0 OBJECT_SYSTEMD_UNIT=shop-web.service"
     )
     assert host.installed.complete  # its files are in place; that it failed, systemd knows
 
@@ -199,7 +199,7 @@ def test_journal_is_brought_up_to_date_by_root_before_it_is_read(
     assert (host.programs / "journalctl.calls").read_text() == (
         "--sync\n"
         "--quiet --no-pager --output=cat --reverse --lines=10 --since=@1700000000.000"
-        " _SYSTEMD_UNIT=shop-web.service + UNIT=shop-web.service\n"
+        " _SYSTEMD_UNIT=shop-web.service + UNIT=shop-web.service + _UID=0 OBJECT_SYSTEMD_UNIT=shop-web.service\n"
     )
 
 

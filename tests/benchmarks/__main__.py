@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.benchmarks.booted import job_figures, restart_figure, status_figure, switch_figures
 from tests.benchmarks.cold import generate_figures, help_figure
 from tests.benchmarks.health import health_figures
+from tests.benchmarks.host import host_figures
 from tests.benchmarks.measure import CHECKOUT
 from tests.benchmarks.messages.figures import message_figures
 from tests.benchmarks.messages.soak import soak_figure
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "restart": restart_figure,
     "switch": switch_figures,
     "health": health_figures,
+    "host": host_figures,
     "messages": message_figures,
     "soak": soak_figure,
 }

@@ -13,6 +13,7 @@ import pytest
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
 from pm_native.errors import ConfigError, Diagnostics, Source
+from pm_native.model.health import Check, Health, Monitor, TcpProbe
 from pm_native.model.project import Counter, Dependency, Listen, Process, Project, Variable
 from tests.cases.case import compile_case, files_of, load_cases, rendered
 from tests.compile.fakes import FakeHost
@@ -172,3 +173,29 @@ def test_ladder_of_dependencies_takes_no_exponential_time() -> None:
     ]
     _, told = compiled(*rungs, replace(WEB, name="a60"), replace(WEB, name="b60"))
     assert told == ""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "told"),
+    [
+        ("/usr/lib/pm_native/runtime", []),
+        (
+            "/srv/shop/logs/venv/pm_native/runtime",
+            ["the monitor runs as root, and user 990 can change what it runs: /srv/shop/logs"],
+        ),
+    ],
+)
+def test_code_of_roots_monitor_is_roots(runtime: str, told: list[str]) -> None:
+    check = Check(probes=(TcpProbe(port=80),))
+    process = replace(WEB, health=Health(alive=check))
+    project = Project(
+        name="shop",
+        source_path="/srv/shop/pm-native.toml",
+        directory=PurePosixPath("/srv/shop"),
+        monitor=Monitor.HOST,
+        processes=(process,),
+        span=Source("pm-native.toml", "").whole(),
+    )
+    problems = Diagnostics()
+    compile_project(project, CompileOptions(host=FakeHost(), runtime=runtime, allow_missing=True), problems)
+    assert [item.message for item in problems if item.code == "monitor-open"] == told

@@ -40,7 +40,11 @@ WRITTEN = {
 def plain(value: object) -> object:
     """The value without places."""
     if is_dataclass(value) and not isinstance(value, type):
-        parts = (field.name for field in fields(value) if field.name not in {"span", "origins", "sources"})
+        parts = (
+            field.name
+            for field in fields(value)
+            if field.name not in {"span", "monitor_span", "origins", "sources"}
+        )
         return {name: plain(getattr(value, name)) for name in parts}
     if isinstance(value, Enum):
         return value.value

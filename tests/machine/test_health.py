@@ -52,6 +52,12 @@ def site(machine: Machine) -> Iterator[Site]:
     yield from new_site(machine)
 
 
+@pytest.fixture(params=["instance", "host"])
+def monitor(request: pytest.FixtureRequest) -> str:
+    """The first line of a config: who makes the checks."""
+    return f'monitor = "{request.param}"\n'
+
+
 def serve(site: Site, *names: str) -> None:
     """The server, and a file for each process that says what it does."""
     site.write("server.py", SERVER)
@@ -88,12 +94,13 @@ def restarted(site: Site, name: str, pid: str) -> dict[str, str]:
     return site.machine.show(unit, "NRestarts", "StatusText", "MainPID", "NotifyAccess")
 
 
-def test_what_is_not_well_is_restarted_and_says_why(site: Site) -> None:
+def test_what_is_not_well_is_restarted_and_says_why(site: Site, monitor: str) -> None:
     machine = site.machine
     names = ("hung", "ill", "leaky", "deaf")
     serve(site, *names)
     site.config(
-        server("hung", 4001, f'health = {{ http = "/", {ALIVE} }}')
+        monitor
+        + server("hung", 4001, f'health = {{ http = "/", {ALIVE} }}')
         + server("ill", 4002, f'health = {{ http = "/", {ALIVE} }}')
         + server("leaky", 4003, f'health = {{ http = "/", memory = "200M", {ALIVE} }}')
         + server("deaf", 4004, f"health = {{ tcp = true, {ALIVE} }}")
@@ -201,10 +208,10 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
     assert processes(machine, "runtime/run.py") == []
 
 
-def test_a_start_that_fails_says_why(site: Site) -> None:
+def test_a_start_that_fails_says_why(site: Site, monitor: str) -> None:
     machine = site.machine
     site.config(
-        '[process.never]\ncommand = "sleep 1000"\nrestart = { limit = 2, delay = "100ms" }\n'
+        monitor + '[process.never]\ncommand = "sleep 1000"\nrestart = { limit = 2, delay = "100ms" }\n'
         'health.startup = { tcp = 4201, interval = "200ms", retries = 2 }\n'
         '[process.late]\ncommand = "sleep 1000"\nrestart = "no"\nstart_timeout = "1s"\n'
         'health.ready = { exec = ["sh", "-c", "echo no database; exit 3"], start_interval = "100ms" }\n'
@@ -254,9 +261,9 @@ restart = {{ delay = "1h" }}
 """
 
 
-def test_a_chain_waits_until_each_link_is_ready(site: Site) -> None:
+def test_a_chain_waits_until_each_link_is_ready(site: Site, monitor: str) -> None:
     machine = site.machine
-    site.config(CHAIN.format(migrate="touch migrated"))
+    site.config(monitor + CHAIN.format(migrate="touch migrated"))
     site.apply()
     names = ("migrate", "db", "api", "web")
     units = [f"{site.name}-{name}.service" for name in names]
@@ -268,7 +275,7 @@ def test_a_chain_waits_until_each_link_is_ready(site: Site) -> None:
 
     site.remove()
     machine.run(["sh", "-c", "rm -f migrated up api web"], cwd=site.folder)
-    site.config(CHAIN.format(migrate="sh -c 'echo no such table; exit 7'"))
+    site.config(monitor + CHAIN.format(migrate="sh -c 'echo no such table; exit 7'"))
     said = site.apply(code=4).stdout
     assert f"{units[0]}: its job failed because the control process exited with error code" in said
     assert "| no such table" in said

@@ -9,6 +9,7 @@ import pytest
 
 from pm_native.apply.failures import exit_words
 from pm_native.bus.fake import FakeUnit
+from pm_native.compile.bundle import BundleUnit
 from pm_native.monitor.cgroup import Cgroups
 from pm_native.monitor.procfs import Processes
 from pm_native.monitor.table import Sources, TableReader, TimerStatus, UnitStatus, cpu_share_between
@@ -18,8 +19,6 @@ from tests.monitor.trees import PROC, UNIT, V2, V2_WITHOUT_MEMORY, plant
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from pm_native.compile.bundle import BundleUnit
 
 API = SHOP.units[2]
 REDIS = SHOP.units[1]
@@ -217,3 +216,15 @@ def test_share_of_an_interval_is_known_for_the_same_run_only() -> None:
     assert cpu_share_between(before, replace(after, cpu_usec=None), 2.0) is None
     assert cpu_share_between(before, replace(after, cpu_usec=0), 2.0) is None
     assert cpu_share_between(before, after, 0.0) is None
+
+
+def test_helper_is_shown_without_those_of_other_projects(tmp_path: Path) -> None:
+    manager = TableManager()
+    helper = BundleUnit("pm-native-monitor@shop.service", "pm-native-monitor@shop.service")
+    manager.add(running(helper.name, status_text="monitors 2 programs"))
+    manager.add(running("pm-native-monitor@another.service"), running(API.name))
+    rows = table(tmp_path, manager, (helper, API))
+    assert [(row.label, row.unit, row.status_text) for row in rows] == [
+        ("pm-native-monitor", helper.name, "monitors 2 programs"),
+        ("api@1", API.name, ""),
+    ]

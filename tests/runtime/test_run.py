@@ -388,6 +388,7 @@ def test_a_monitor_loads_little() -> None:
         "http",
         "loop",
         "tell",
+        "place",
         "spawn",
         "memory",
         "arguments",
@@ -395,3 +396,8 @@ def test_a_monitor_loads_little() -> None:
     own = {"pm_native", "pm_native.runtime", *(f"pm_native.runtime.{part}" for part in parts)}
     modules = loaded(", ".join(f"pm_native.runtime.{part}" for part in parts))
     assert modules - own == SMALL
+
+
+def test_the_monitor_of_a_project_loads_little_more() -> None:
+    ours = {name for name in loaded("pm_native.runtime.host") if not name.startswith("pm_native")}
+    assert ours == SMALL | {"_struct", "grp", "math", "pwd", "resource"}

@@ -9,6 +9,7 @@ from time import monotonic
 
 from pm_native.runtime import tell
 from pm_native.runtime.loop import READ, Loop
+from pm_native.runtime.place import Beside
 from pm_native.runtime.spawn import Command
 from pm_native.runtime.watch.pace import Pace, words_of
 from pm_native.runtime.watch.patterns import Selection
@@ -96,8 +97,9 @@ class Watcher:
         self._pace = Pace(wish.delay_sec)
         self._timer: Timer | None = None
         self._waited_sec = 0.0
-        self._environment = dict(os.environb)
-        address = self._environment.pop(b"NOTIFY_SOCKET", b"")
+        environment = dict(os.environb)
+        address = environment.pop(b"NOTIFY_SOCKET", b"")
+        self._place = Beside(environment)
         self._notifier = tell.Notifier(address) if address else None
         self._systemctl = ["systemctl", *(["--user"] if wish.user else [])]
         self._restarter = Restarter(self._run, wish.unit, self._tell, one_by_one=wish.one_by_one)
@@ -145,7 +147,7 @@ class Watcher:
         self._restarter.restart(why, self._arm)
 
     def _run(self, words: list[str], done: Done) -> None:
-        Command([*self._systemctl, *words], self._environment, self._loop, done, whole=True)
+        Command([*self._systemctl, *words], self._place.ask, self._loop, done, whole=True)
 
     def _status(self) -> str:
         count = self._tree.count
@@ -166,7 +168,7 @@ class Watcher:
         message = printable(message)
         about = "OBJECT_SYSTEMD_USER_UNIT" if self._user else "OBJECT_SYSTEMD_UNIT"
         fields = [f"{about}={unit}" for unit in units]
-        if not (units and tell.log(message, priority, 0, self._identifier, *fields)):
+        if not (units and tell.log(message, priority, "", self._identifier, *fields)):
             say(message, priority)
 
 

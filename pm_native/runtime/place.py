@@ -1,0 +1,60 @@
+"""Where the checks of a program are made from: as whom, in which namespaces, with what environment."""
+
+from __future__ import annotations
+
+from pm_native.runtime.spawn import spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol, Self
+
+    class Place(Protocol):
+        """Within `with`, what is opened and connected is what the program could open and connect.
+
+        `is_shared`: other programs would wait for what takes its time.
+        """
+
+        is_shared: bool
+
+        def __enter__(self) -> Self:
+            """Be as the program is."""
+
+        def __exit__(self, *_: object) -> None:
+            """Be oneself again."""
+
+        def path(self, path: str) -> str:
+            """How a path of the program is named within `with`."""
+
+        def run(self, words: list[str], output: int, more: dict[bytes, bytes] | None = None) -> int:
+            """Start a command as the program would, `more` in its environment; its process id."""
+
+        def ask(self, words: list[str], output: int) -> int:
+            """Start a command of systemd's as the monitor itself; its process id."""
+
+
+class Beside:
+    """In the program's own unit: a monitor that was forked off before the program ran is there already."""
+
+    is_shared = False
+
+    def __init__(self, environment: dict[bytes, bytes]) -> None:
+        self._environment = environment
+
+    def __enter__(self) -> Self:
+        """Nothing to do."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to do."""
+
+    def path(self, path: str) -> str:
+        """The path as it is."""
+        return path
+
+    def run(self, words: list[str], output: int, more: dict[bytes, bytes] | None = None) -> int:
+        """Start a command as the program would."""
+        return spawn(words, self._environment | (more or {}), output)
+
+    def ask(self, words: list[str], output: int) -> int:
+        """Start a command of systemd's."""
+        return spawn(words, self._environment, output)
