@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from contextlib import suppress
 from typing import cast
 
@@ -15,8 +16,6 @@ from pm_native.runtime.ipc.routing import Router
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
-
     from pm_native.runtime.ipc.access import Access, Rights
     from pm_native.runtime.ipc.identity import Identifier, Identity
     from pm_native.runtime.ipc.limits import Limits
@@ -30,6 +29,8 @@ WRITE_SIZE = 64 * 1024
 TICK_SEC = 0.005
 # Of many frames at once, so many are sent on before the next are read: receivers work while the broker does.
 BATCH = 32
+# So many connections have the kernel's usual buffer (208 KiB), all others this one, which the kernel doubles.
+ROOMY, NARROW_SIZE = 256, 16 * 1024
 DRAIN_SEC = 1.0
 REFUSED_SEC, REFUSED_MAX = 1.0, 64
 
@@ -73,6 +74,11 @@ class Connection(asyncio.Protocol, Peer):
         self.is_gone = False
         self._broker.add(self)
 
+    def narrow(self) -> None:
+        """Have the kernel hold less that it does not read: it counts as the broker's own memory."""
+        peer = self._transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW_SIZE)
+
     def data_received(self, data: bytes) -> None:
         """Route each frame that is whole, then send what came of all of them."""
         if self.is_gone:
@@ -90,7 +96,7 @@ class Connection(asyncio.Protocol, Peer):
                 receive(self, raw)
             if self.is_gone:
                 break  # type: ignore[unreachable]  # what it sent may have ended it
-            if not number % BATCH:
+            if not number % BATCH or self.router.is_hurried:
                 self._broker.flush()
         if self._splitter.waiting or self._held:
             self._count_partial(is_new=bool(frames))
@@ -160,7 +166,7 @@ class Connection(asyncio.Protocol, Peer):
     def _leave(self) -> None:
         self.is_gone = True
         self.out = []
-        self.outbox.clear()
+        self.outbox.close()
         self._broker.remove(self)
 
     def _write(self, frames: list[bytes]) -> None:
@@ -275,6 +281,8 @@ class Broker:
     def add(self, connection: Connection) -> None:
         """A connection was admitted."""
         unit = connection.identity.unit
+        if len(self.connections) >= ROOMY:
+            connection.narrow()
         self.connections[connection] = None
         self._units[unit] = self._units.get(unit, 0) + 1
         self.router.join(connection)
@@ -294,6 +302,7 @@ class Broker:
     def flush(self) -> None:
         """Send all that the router has put out, one write for each connection."""
         router = self.router
+        router.is_hurried = False
         while router.dirty:
             dirty, router.dirty = router.dirty, []
             for connection in dirty:

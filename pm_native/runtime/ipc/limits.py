@@ -15,8 +15,9 @@ class Limits:
     """The limits of a broker.
 
     `frame` bytes of one frame; `connections` in all and `unit_connections` of one unit; `subscriptions` of one
-    connection and `all_subscriptions`; `calls` unanswered of one caller and `all_calls`; `queue` bytes for one peer
-    that does not read, and `queues` for all of them, unfinished frames included; `timeout` seconds of a call that
+    connection and `all_subscriptions`, which take `patterns` bytes at most; `calls` unanswered of one caller and `all_calls`; `queue` bytes for one peer
+    that does not read, and `queues` for all of them, unfinished frames included; `heads` bytes of what is known of
+    frames that clients repeat; `timeout` seconds of a call that
     names none, at most `timeout_max`; `partial_timeout` seconds for a frame from its first byte to its last.
     """
 
@@ -26,7 +27,9 @@ class Limits:
         "calls",
         "connections",
         "frame",
+        "heads",
         "partial_timeout",
+        "patterns",
         "queue",
         "queues",
         "subscriptions",
@@ -41,10 +44,12 @@ class Limits:
         self.unit_connections = 1024
         self.subscriptions = 10_000
         self.all_subscriptions = 131_072
+        self.patterns = 128 * MEBIBYTE
         self.calls = 1024
         self.all_calls = 65_536
         self.queue = MEBIBYTE
         self.queues = 64 * MEBIBYTE
+        self.heads = 16 * MEBIBYTE
         self.timeout = 30
         self.timeout_max = 3600
         self.partial_timeout = 30

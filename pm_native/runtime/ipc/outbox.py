@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # What a frame costs beside its bytes: the object, and its places in the queues.
 OVERHEAD = 200
+# What a subscription takes, with a pattern that is not short and its places in dictionaries.
+SUBSCRIPTION_SIZE = 640
 # Under pressure, with all queues together half full, one queue holds no more than this.
 TIGHT = 64 * 1024
 DROP_OLDEST, DROP_NEWEST, DISCONNECT = "drop-oldest", "drop-newest", "disconnect"
@@ -30,7 +32,10 @@ class Entry:
 
 
 class Subscription:
-    """A pattern of one peer, and what was dropped of it since the peer was last told."""
+    """A pattern of one peer, and what was dropped of it since the peer was last told.
+
+    `waiting` are its messages in the queue (None: there were none yet, which saves more than all the rest takes).
+    """
 
     __slots__ = ("dropped", "pattern", "peer", "policy", "waiting")
 
@@ -39,7 +44,7 @@ class Subscription:
         self.pattern = pattern
         self.policy = policy
         self.dropped = 0
-        self.waiting: deque[Entry] = deque()
+        self.waiting: deque[Entry] | None = None
 
     def gap(self) -> bytes:
         """The frame that tells what was dropped, which then has been told."""
@@ -71,11 +76,12 @@ class Pool:
 class Outbox:
     """The queue of one peer."""
 
-    __slots__ = ("_dead", "_entries", "_untold", "pool", "size")
+    __slots__ = ("_dead", "_entries", "_is_closed", "_untold", "pool", "size")
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.size = 0
+        self._is_closed = False
         self._entries: deque[Entry] = deque()
         self._dead = 0
         self._untold: dict[Subscription, None] = {}
@@ -86,11 +92,16 @@ class Outbox:
 
     def add(self, data: bytes) -> bool:
         """Queue what must not be lost; False where even that is too much: the peer is to be disconnected."""
+        if self._is_closed:
+            return True
         self._append(Entry(data, None), len(data) + OVERHEAD)
         return self.size <= 2 * self.pool.limits.queue + self.pool.limits.frame
 
     def publish(self, data: bytes, subscription: Subscription) -> bool:
         """Queue what is published, or drop by the policy of its subscription; False: disconnect the peer."""
+        if self._is_closed:
+            self.pool.dropped += 1
+            return True
         cost = len(data) + OVERHEAD
         if self.size + cost > self.pool.room:
             if subscription.policy == DISCONNECT:
@@ -98,14 +109,16 @@ class Outbox:
             if subscription.policy == DROP_NEWEST:
                 self._lose(subscription)
                 return True
-            while subscription.waiting and self.size + cost > self.pool.room:
-                self._drop_oldest(subscription)
+            while (waiting := subscription.waiting) and self.size + cost > self.pool.room:
+                self._drop_oldest(subscription, waiting)
             if self.size + cost > self.pool.room:
                 self._lose(subscription)
                 return True
         if subscription.dropped and subscription.policy == DROP_NEWEST:
             self.add(subscription.gap())
         entry = Entry(data, subscription)
+        if subscription.waiting is None:
+            subscription.waiting = deque()
         subscription.waiting.append(entry)
         self._append(entry, cost)
         return True
@@ -120,7 +133,8 @@ class Outbox:
                 if not entry.frame:
                     self._dead -= 1
                     continue
-                subscription.waiting.popleft()
+                if subscription.waiting is not None:
+                    subscription.waiting.popleft()
                 if subscription.dropped and subscription.policy == DROP_OLDEST:
                     taken.append(subscription.gap())
             taken.append(entry.frame)
@@ -131,23 +145,24 @@ class Outbox:
             self._untold.clear()
         return taken
 
-    def clear(self) -> int:
-        """Forget everything; how many messages were lost with it."""
+    def close(self) -> None:
+        """Its peer has gone: what is queued is dropped, and so is what comes now."""
         lost = 0
         for entry in self._entries:
             if entry.subscription is not None:
-                entry.subscription.waiting.clear()
+                entry.subscription.waiting = None
             lost += bool(entry.frame)
         self._entries.clear()
         self._dead = 0
         self._release(self.size)
         self.pool.dropped += lost
-        return lost
+        self._is_closed = True
 
     def hold(self, size: int) -> None:
         """Count bytes that are kept elsewhere for the peer: in its transport, or of an unfinished frame."""
-        self.size += size
-        self.pool.used += size
+        if not self._is_closed:
+            self.size += size
+            self.pool.used += size
 
     def _append(self, entry: Entry, cost: int) -> None:
         self._entries.append(entry)
@@ -161,8 +176,8 @@ class Outbox:
         self.pool.dropped += 1
         self._untold[subscription] = None
 
-    def _drop_oldest(self, subscription: Subscription) -> None:
-        entry = subscription.waiting.popleft()
+    def _drop_oldest(self, subscription: Subscription, waiting: deque[Entry]) -> None:
+        entry = waiting.popleft()
         self._release(len(entry.frame) + OVERHEAD)
         entry.frame = b""
         self._lose(subscription)

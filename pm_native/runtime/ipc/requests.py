@@ -6,7 +6,7 @@ from pm_native.runtime.ipc import codec
 from pm_native.runtime.ipc.errors import AccessDenied, BadFrame, Busy
 from pm_native.runtime.ipc.frames import BODY, END, ID, VERSION, head_of
 from pm_native.runtime.ipc.outbox import DROP_OLDEST, POLICIES, Subscription
-from pm_native.runtime.ipc.topics import is_pattern
+from pm_native.runtime.ipc.topics import NODE_SIZE, is_pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class Requests:
         elif router.subscriptions >= limits.all_subscriptions:
             raise Busy(f"all together have at most {limits.all_subscriptions} subscriptions")
         else:
+            if router.patterns_size + NODE_SIZE * pattern.count(".") > limits.patterns:
+                raise Busy("there is no memory left for subscriptions")
             router.subscribe(Subscription(peer, pattern, policy))
         peer.acknowledge(number, len(peer.subscriptions))
 
@@ -103,6 +105,7 @@ class Requests:
         ]
         found = {"peers": listed, "broker": self._router.figures()}
         peer.push(_with_id({"op": "reply"}, number, found))
+        self._router.is_hurried = True  # it is long
 
     def _monitor(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:
         if peer.identity.uid and peer.identity.process:

@@ -20,10 +20,10 @@ from pm_native.runtime.ipc.errors import (
     Timeout,
 )
 from pm_native.runtime.ipc.frames import BODY, END, HEAD_MAX, ID, cut, fields_of, frame, head_of, id_of
-from pm_native.runtime.ipc.outbox import Pool
+from pm_native.runtime.ipc.outbox import OVERHEAD, SUBSCRIPTION_SIZE, Pool
 from pm_native.runtime.ipc.peers import Counters, Gathering, Route, Target
 from pm_native.runtime.ipc.requests import Requests
-from pm_native.runtime.ipc.topics import Topics, is_topic
+from pm_native.runtime.ipc.topics import NODE_SIZE, Topics, is_topic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ DELIVERIES = ("call", "send", "pub", "reply")
 METHOD_MAX = 128
 MESSAGE_MAX = 1000
 ZERO, DIGITS_MAX = ord("0"), 18
+ROUTE_SIZE = 512
 # Heads that one peer has sent lately, each with what it means. A peer with more topics than that is only slower.
 ROUTES_MAX = 32
 JOINED, LEFT = "$peer.joined", "$peer.left"
@@ -63,7 +64,11 @@ class Router:
         # Of calls. An answer to a call of the broker before this one must not pass for that of another: its ids
         # began earlier, and there are fewer calls than microseconds.
         self._serial = time.time_ns() // 1000
+        self.is_hurried = (
+            False  # what is put out is so much that it is to be sent before the next frame is read
+        )
         self.subscriptions = 0
+        self._heads = 0  # the bytes of the routes that peers have
         self._monitors: list[Peer] = []
         self._requests = {**Requests(self).by_op, "error": self._refuse}
 
@@ -163,6 +168,11 @@ class Router:
         self.topics.remove(subscription.pattern, subscription)
         self.subscriptions -= 1
 
+    @property
+    def patterns_size(self) -> int:
+        """The bytes that all subscriptions take, or a few more."""
+        return SUBSCRIPTION_SIZE * self.subscriptions + NODE_SIZE * self.topics.nodes
+
     def monitor(self, peer: Peer) -> None:
         """The peer sees every message from now on."""
         if not peer.is_monitor:
@@ -224,6 +234,15 @@ class Router:
             if len(peer.routes) >= ROUTES_MAX:
                 peer.routes.clear()
             peer.routes[head] = route
+            self._count_head(len(head) + len(route.begin) + ROUTE_SIZE)
+
+    def _count_head(self, size: int) -> None:
+        """Count what routes hold; when it is too much, begin anew: they only save work."""
+        self._heads += size
+        if self._heads > self.limits.heads:
+            self._heads = 0
+            for peer in self.peers.values():
+                peer.routes.clear()
 
     def _route(self, peer: Peer, op: str, fields: Mapping[str, object]) -> Route:
         """What frames with this head mean; IpcError where the peer cannot or may not."""
@@ -318,6 +337,12 @@ class Router:
         if calls + len(members) > self.limits.calls:
             self._tell(peer, number, Busy("too many calls without an answer"))
             return
+        # A call has an id of its own for each: these are copies, as a send to all has none.
+        copies = len(members) * (len(body) + len(route.begin) + OVERHEAD)
+        if self.pool.used + copies > self.limits.queues:
+            self._tell(peer, number, Busy(f"there is no memory for {len(members)} copies"))
+            return
+        self.is_hurried = True
         self.count.calls += 1
         gathering = Gathering(len(members))
         for member in members:
@@ -363,6 +388,7 @@ class Router:
         if route.version != self.topics.version:
             route.version = self.topics.version
             route.subscribers = _one_each(self.topics.match(route.topic))
+            self._count_head(8 * len(route.subscribers))
         subscribers = route.subscribers
         self.count.published += 1
         if subscribers:

@@ -20,6 +20,8 @@ else:  # typing is half of what a small program loads: at run time `Generic[T]` 
 TOPIC_MAX = 255
 ANY, REST = "*", "**"
 OWN = "$"
+# What is kept for a word of patterns with wildcards, in bytes.
+NODE_SIZE = 320
 
 
 def is_topic(text: str) -> bool:
@@ -55,26 +57,51 @@ def covers(pattern: str, other: str) -> bool:
 
 
 class _Node(Generic[T]):
-    """The patterns that go on after the same words."""
+    """The patterns that go on after the same words. What it does not need it does not have: there may be very many."""
 
     __slots__ = ("children", "here", "rest")
 
     def __init__(self) -> None:
-        self.children: dict[str, _Node[T]] = {}
-        self.here: dict[T, None] = {}
-        self.rest: dict[T, None] = {}
+        self.children: dict[str, _Node[T]] | None = None
+        self.here: dict[T, None] | None = None
+        self.rest: dict[T, None] | None = None
+
+    def child(self, word: str) -> _Node[T] | None:
+        """The node after this word."""
+        return None if self.children is None else self.children.get(word)
+
+    def grow(self, word: str) -> _Node[T]:
+        """Make a node after this word."""
+        if self.children is None:
+            self.children = {}
+        made = self.children[word] = _Node()
+        return made
+
+    def add(self, subscriber: T, *, is_rest: bool) -> None:
+        """The pattern of the subscriber ends here, or goes on with any words."""
+        if is_rest:
+            self.rest = {} if self.rest is None else self.rest
+            self.rest[subscriber] = None
+        else:
+            self.here = {} if self.here is None else self.here
+            self.here[subscriber] = None
 
     def is_empty(self) -> bool:
+        """Whether no pattern ends or goes on here."""
         return not (self.children or self.here or self.rest)
 
 
 class Topics(Generic[T]):
-    """Who subscribes to what. `version` changes with each change, so that what was matched can be kept until then."""
+    """Who subscribes to what. `version` changes with each change, so that what was matched can be kept until then.
 
-    __slots__ = ("_exact", "_patterns", "version")
+    `nodes` is how many words of patterns it keeps, those that begin alike once.
+    """
+
+    __slots__ = ("_exact", "_patterns", "nodes", "version")
 
     def __init__(self) -> None:
         self.version = 0
+        self.nodes = 0
         self._exact: dict[str, dict[T, None]] = {}
         self._patterns: _Node[T] = _Node()
 
@@ -84,10 +111,14 @@ class Topics(Generic[T]):
         if "*" not in pattern:
             self._exact.setdefault(pattern, {})[subscriber] = None
             return
-        node, words, has_rest = self._way(pattern)
+        node, (words, is_rest) = self._patterns, _way(pattern)
         for word in words:
-            node = node.children.setdefault(word, _Node())
-        (node.rest if has_rest else node.here)[subscriber] = None
+            following = node.child(word)
+            if following is None:
+                following = node.grow(word)
+                self.nodes += 1
+            node = following
+        node.add(subscriber, is_rest=is_rest)
 
     def remove(self, pattern: str, subscriber: T) -> None:
         """Undo an `add`; KeyError where there was none."""
@@ -97,38 +128,39 @@ class Topics(Generic[T]):
             if not self._exact[pattern]:
                 del self._exact[pattern]
             return
-        node, words, has_rest = self._way(pattern)
-        way = [node]
+        words, is_rest = _way(pattern)
+        way = [self._patterns]
         for word in words:
-            node = node.children[word]
-            way.append(node)
-        del (node.rest if has_rest else node.here)[subscriber]
-        while words and way[-1].is_empty():
-            way.pop()
-            del way[-1].children[words.pop()]
+            way.append((way[-1].children or {})[word])
+        del ((way[-1].rest if is_rest else way[-1].here) or {})[subscriber]
+        while words and way.pop().is_empty():
+            del (way[-1].children or {})[words.pop()]
+            self.nodes -= 1
 
     def match(self, topic: str) -> list[T]:
         """The subscribers of a topic, in no particular order, each once."""
         found = dict(self._exact.get(topic, ()))
         node, words = self._patterns, topic.split(".")
         if topic.startswith(OWN):
-            node, words = node.children.get(words[0]) or _Node(), words[1:]
+            node, words = node.child(words[0]) or _Node(), words[1:]
         if not node.is_empty():
             for subscribers in _matches(node, words, 0):
-                found |= subscribers
+                found |= subscribers or {}
         return list(found)
 
-    def _way(self, pattern: str) -> tuple[_Node[T], list[str], bool]:
-        words = pattern.split(".")
-        has_rest = words[-1] == REST
-        return self._patterns, words[:-1] if has_rest else words, has_rest
+
+def _way(pattern: str) -> tuple[list[str], bool]:
+    """The words before a last `**`, and whether there is one."""
+    words = pattern.split(".")
+    is_rest = words[-1] == REST
+    return words[:-1] if is_rest else words, is_rest
 
 
-def _matches(node: _Node[T], words: list[str], index: int) -> Iterator[dict[T, None]]:
+def _matches(node: _Node[T], words: list[str], index: int) -> Iterator[dict[T, None] | None]:
     if index == len(words):
         yield node.here
         return
     yield node.rest
     for word in (words[index], ANY):
-        if (child := node.children.get(word)) is not None:
+        if (child := node.child(word)) is not None:
             yield from _matches(child, words, index + 1)

@@ -217,17 +217,21 @@ def test_who_shuts_down_its_half_gets_the_answers_it_waits_for(broker: Broker) -
 from pm_native.runtime import ipc
 client = ipc.connect()
 client.subscribe("go")
-client.serve({"": lambda message: next(client.messages()).body})
+def answer(message):
+    client.publish("asked")
+    return next(client.messages()).body
+client.serve({"": answer})
 """
     with broker.program("worker", sys.executable, "-c", held), ipc.connect(broker.path) as client:
         broker.wait_for(client, "worker")
+        client.subscribe("asked")
         with socket.socket(socket.AF_UNIX) as asking:
             asking.settimeout(PATIENCE)
             asking.connect(broker.path)
             asking.sendall(b'{"op":"call","to":"worker","id":1,"body":1}\n')
             asking.shutdown(socket.SHUT_WR)
-            while not client.publish("go", "now", confirm=True):
-                pass
+            assert next(client.messages(PATIENCE)).topic == "asked"
+            client.publish("go", "now")
             with asking.makefile("rb") as lines:
                 assert json.loads(lines.readline())["body"] == "now"
                 assert lines.read() == b""
