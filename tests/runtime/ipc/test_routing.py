@@ -8,47 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_native.runtime.ipc.access import ALL, Rights
-from pm_native.runtime.ipc.identity import Identifier, Identity
+from pm_native.runtime.ipc.access import Rights
+from pm_native.runtime.ipc.identity import Identifier
 from pm_native.runtime.ipc.limits import Limits
 from pm_native.runtime.ipc.outbox import OVERHEAD
-from pm_native.runtime.ipc.peers import Peer
-from pm_native.runtime.ipc.routing import Router
 from pm_native.runtime.ipc.topics import Topics, covers, is_pattern
-
-
-class FakePeer(Peer):
-    __slots__ = ("dropped",)
-
-    def drop(self, reason: str) -> None:
-        self.dropped = reason
-        self.router.leave(self)
-
-
-class Stage:
-    """A router with a clock that stands still, and peers by name."""
-
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.now = 0.0
-        self.router = Router(limits or Limits(), clock=lambda: self.now)
-
-    def peer(self, name: str, rights: Rights = ALL) -> FakePeer:
-        number = len(self.router.peers) + 1
-        process, _, instance = name.partition("@")
-        unit = f"shop-{name}.service"
-        identity = Identity(pid=number, uid=33, unit=unit, process=process, instance=instance)
-        made = FakePeer(self.router, number, identity, rights)
-        self.router.join(made)
-        return made
-
-    def say(self, peer: Peer, **fields: object) -> None:
-        self.router.receive(peer, json.dumps(fields, separators=(",", ":")).encode())
-
-    def heard(self, peer: Peer) -> list[dict[str, object]]:
-        found = [json.loads(data) for data in peer.out]
-        peer.out.clear()
-        self.router.dirty.clear()
-        return found
+from tests.runtime.ipc.peers import Stage, is_match
 
 
 @pytest.fixture
@@ -185,17 +150,6 @@ _PATTERNS = (
     .map(".".join)
     .filter(is_pattern)
 )
-
-
-def is_match(pattern: str, topic: str) -> bool:
-    """Word by word, as the documentation says it."""
-    want, have = pattern.split("."), topic.split(".")
-    if topic[0] == "$" and pattern[0] == "*":
-        return False
-    if want[-1] == "**":
-        want = want[:-1]
-        return len(have) > len(want) and all(w in ("*", h) for w, h in zip(want, have, strict=False))
-    return len(want) == len(have) and all(w in ("*", h) for w, h in zip(want, have, strict=True))
 
 
 @given(st.lists(_PATTERNS, max_size=12), st.lists(st.integers(0, 11)), _TOPICS)
