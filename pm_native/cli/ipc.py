@@ -157,6 +157,7 @@ def call(  # noqa: PLR0913 - one per option
             return finish(Result(command="ipc call", text=_json(answer), data=answer))
         answers = client.gather(target.removesuffix("@*"), body, method=method, timeout=timeout)
     rows = [_answer(sender, answer) for sender, answer in answers]
+    rows.sort(key=lambda row: (len(_name(row)), _name(row)))
     lines = [f"{_name(row)}: {row['error'] or _json(row['body'])}" for row in rows]
     failed = sum(1 for row in rows if row["error"])
     error = MessageError(f"{failed} of {len(rows)} did not answer") if failed else None
@@ -291,7 +292,9 @@ def monitor(*, count: int | None, path: str) -> int:
     """Print every message of the project as it passes: kind, from whom, to whom, and what."""
     seen = 0
     with _connected(path) as client:
-        for item in client.watch():
+        items = client.watch()
+        click.echo("watching all messages", err=True)
+        for item in items:
             if presentation().as_json:
                 shown = {key: value for key, value in item.items() if key != "op"}
                 click.echo(_json(shown))

@@ -162,8 +162,11 @@ class Client:
         return self._request({"op": "peers"})
 
     def watch(self) -> Iterator[Mapping[str, object]]:
-        """Every message of the project as it passes, for who may see them: what `pm-native ipc monitor` shows."""
+        """Every message of the project as it passes from now on, for who may see them: as `pm-native ipc monitor` shows."""
         self._request({"op": "monitor"})
+        return self._seen()
+
+    def _seen(self) -> Iterator[Mapping[str, object]]:
         while True:
             head, _, body = self._next_frame(None)
             if head.op == "seen":

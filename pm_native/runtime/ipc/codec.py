@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +20,24 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_raw_decode = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (math.inf, -math.inf):
+        raise ValueError("a number that no double can hold")
+    return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
+# The digits that a whole number can have, and be as large as a double; to look at each would be slow.
+_LONG = re.compile(rb"[0-9]{309}")
+_raw_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).raw_decode
+_raw_decode_long = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_finite, parse_int=_whole
+).raw_decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -31,7 +50,7 @@ def std_decode(data: bytes) -> object:
     """The value of one JSON text without space around it; ValueError where it is none."""
     text = data.decode()
     try:
-        value, end = _raw_decode(text)
+        value, end = (_raw_decode_long if len(data) > 308 and _LONG.search(data) else _raw_decode)(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     if end != len(text):

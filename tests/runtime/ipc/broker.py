@@ -45,6 +45,11 @@ class Broker:
         assert self.running.stdout is not None
         assert self.running.stdout.readline() == "listening\n"
 
+    def kill(self) -> None:
+        """Kill it at once; `end` waits for it."""
+        assert self.running is not None
+        self.running.kill()
+
     def end(self, number: int = signal.SIGTERM) -> None:
         assert self.running is not None
         assert self.running.stdout is not None

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +27,10 @@ from pm_native.runtime.ipc.errors import (
     TooBig,
 )
 from tests.runtime.ipc.broker import NODE_CLIENT, PATIENCE, Broker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.runtime.ipc.reader import Message
 
 
 def test_call_send_publish_and_gather(broker: Broker) -> None:
@@ -97,6 +102,56 @@ while True:
     assert set(done) <= set(handled)
 
 
+def test_killed_broker_and_what_was_published(broker: Broker) -> None:
+    """Counts in are counts out, those that reached nobody, and those of which nobody knows: each once, in order."""
+    heard: list[int] = []
+    reached: set[int] = set()
+    missed: set[int] = set()
+    unknown: set[int] = set()
+
+    async def load() -> None:
+        async with ipc.connect_async(broker.path) as listening, ipc.connect_async(broker.path) as telling:
+            done = asyncio.Event()
+
+            def take(message: Message) -> None:
+                if message.topic == "last":
+                    done.set()
+                else:
+                    heard.append(message.body)  # type: ignore[arg-type]
+
+            await listening.subscribe("load", take)
+            await listening.subscribe("last", take)
+
+            async def one(number: int) -> None:
+                try:
+                    count = await telling.publish("load", number, confirm=True)
+                    (reached if count else missed).add(number)
+                except Disconnected:
+                    unknown.add(number)
+
+            for begin in range(0, 6000, 1000):
+                running = [asyncio.create_task(one(number)) for number in range(begin, begin + 1000)]
+                if begin in {1000, 3000}:
+                    await asyncio.sleep(
+                        0
+                    )  # each has written, but for the last, which the next turn of the loop sends
+                    broker.kill()
+                    await asyncio.to_thread(broker.end, signal.SIGKILL)
+                    await asyncio.to_thread(broker.start)
+                await asyncio.gather(*running)
+            async with asyncio.timeout(PATIENCE):
+                while not done.is_set():
+                    with suppress(Disconnected):
+                        await telling.publish("last", confirm=True)
+                    await asyncio.sleep(0)
+
+    asyncio.run(load())
+    assert len(reached) + len(missed) + len(unknown) == 6000
+    assert unknown
+    assert heard == sorted(set(heard))
+    assert reached <= set(heard) <= reached | unknown
+
+
 def test_thousand_connections_with_a_hundred_subscriptions_each(broker: Broker) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2200:
@@ -119,6 +174,34 @@ def test_thousand_connections_with_a_hundred_subscriptions_each(broker: Broker) 
         for peer in peers:
             peer.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_hundred_thousand_subscriptions_that_all_differ(broker: Broker) -> None:
+    with ExitStack() as open_:
+        peers = [open_.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(10)]
+        readers = []
+        for number, peer in enumerate(peers):
+            peer.settimeout(PATIENCE)
+            peer.connect(broker.path)
+            topics = (f"t{number}.{index}" + (".*" if index % 2 else "") for index in range(10_000))
+            peer.sendall(b"".join(b'{"op":"sub","topic":"%b"}\n' % topic.encode() for topic in topics))
+            peer.sendall(b'{"op":"ping","id":1}\n')
+            readers.append(open_.enter_context(peer.makefile("rb")))
+        assert {reader.readline() for reader in readers} == {b'{"op":"ok","id":1,"count":1}\n'}
+        with ipc.connect(broker.path) as client:
+            figures = client.peers()
+            assert isinstance(figures, dict)
+            assert figures["broker"]["subscriptions"] == 100_000
+            for number in range(10):
+                assert client.publish(f"t{number}.{number * 2}", number, confirm=True) == 1
+                assert client.publish(f"t{number}.{number * 2 + 1}.x", number, confirm=True) == 1
+                assert client.publish(f"t{number}.{number * 2 + 1}", number, confirm=True) == 0
+        for number, reader in enumerate(readers):
+            frames = [json.loads(reader.readline()) for _ in range(2)]
+            assert [(frame["topic"], frame["body"]) for frame in frames] == [
+                (f"t{number}.{number * 2}", number),
+                (f"t{number}.{number * 2 + 1}.x", number),
+            ]
 
 
 def test_who_never_reads_and_who_dies_within_a_frame_harm_nobody(broker: Broker) -> None:
@@ -184,6 +267,28 @@ def test_client_in_a_few_lines_of_plain_python_by_the_documentation(broker: Brok
             ("reply", "a", {"x": 1}),
             ("reply", "b", {"x": 1}),
         ]
+
+
+def test_stranger_with_the_documentation_alone(broker: Broker) -> None:
+    words = [sys.executable, "-I", "-S", str(Path(__file__).with_name("stranger.py"))]
+    with (
+        broker.program("worker@1", *words, "worker"),
+        broker.program("worker@2", *words, "worker"),
+        ipc.connect(broker.path) as client,
+    ):
+        broker.wait_for(client, "worker@1", "worker@2")
+        with broker.program("web", *words, "web") as asking:
+            out, _ = asking.communicate(timeout=PATIENCE)
+    assert out.splitlines() == [
+        "web",
+        "42",
+        "shop.SoldOut",
+        "[('1', 2), ('2', 2)] end 2",
+        "ok",
+        "2",
+        "[('heard.by.worker.1', 'hello'), ('heard.by.worker.2', 'hello')]",
+        "NoSuchTarget",
+    ]
 
 
 @pytest.mark.skipif(shutil.which("socat") is None, reason="needs socat")
