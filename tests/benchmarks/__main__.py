@@ -19,6 +19,7 @@ from tests.benchmarks.cold import generate_figures, help_figure
 from tests.benchmarks.health import health_figures
 from tests.benchmarks.host import host_figures
 from tests.benchmarks.measure import CHECKOUT
+from tests.benchmarks.messages.booted import broker_figures
 from tests.benchmarks.messages.figures import message_figures
 from tests.benchmarks.messages.soak import soak_figure
 from tests.benchmarks.rolling import kill_figures, rolling_figures
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "host": host_figures,
     "messages": message_figures,
     "soak": soak_figure,
+    "broker": broker_figures,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 # Files in memory where that can be: no benchmark is about the disk, and a disk is never twice the same.
