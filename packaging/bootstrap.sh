@@ -25,7 +25,8 @@ find_python() {
 missing_for_machine() {
     for pair in \
         systemctl:systemd systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux \
-        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs openssl:openssl socat:socat \
+        dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs gunicorn:gunicorn uvicorn:uvicorn openssl:openssl \
+        socat:socat \
         mandoc:mandoc man:man-db zsh:zsh fish:fish; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done

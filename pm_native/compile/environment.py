@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
-from pm_native.compile.listen import NODE_VARIABLE, is_node, node_variables, port_variable
+from pm_native.compile.listen import port_variable
 from pm_native.compile.names import prefix
+from pm_native.compile.preload import preload_names, preload_variables
 from pm_native.compile.secrets import secret_variables
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
 from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
@@ -49,8 +50,8 @@ def environment_settings(
         )
     if has_one_port(process):
         yield Setting(ENVIRONMENT, (f"PORT={port_variable(process)}",), origin=process.origin("listen"))
-    for name, value in node_variables(process, options).items():
-        why = "the program of Node takes the shared socket, unchanged"
+    for name, value in preload_variables(process, options).items():
+        why = "the program takes the shared socket, unchanged"
         yield Setting(ENVIRONMENT, (f"{name}={value}",), origin=process.origin("listen.share"), why=why)
     if extra_path:
         value = f"PATH={extra_path}:{search_path(process, options)}"
@@ -98,8 +99,7 @@ def computed_names(process: Process, extra_path: str) -> set[str]:
         names.add(INSTANCE_VARIABLE)
     if has_one_port(process):
         names.add("PORT")
-    if process.listen.share and is_node(process):
-        names |= {"NODE_OPTIONS", NODE_VARIABLE}
+    names |= preload_names(process)
     if extra_path:
         names.add("PATH")
     return names

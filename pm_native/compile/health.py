@@ -9,8 +9,8 @@ and skips what the program would clean up.
 
 from __future__ import annotations
 
-from pm_native.compile.listen import is_node
 from pm_native.compile.names import instance_numbers, is_task
+from pm_native.compile.preload import says_that_it_listens
 from pm_native.model.health import (
     Does,
     Monitor,
@@ -96,11 +96,11 @@ def waits_for_message(process: Process) -> bool:
 
 
 def tells_listening(process: Process) -> bool:
-    """Whether what takes the shared listener in Node tells systemd of it, as nobody else says when it is ready."""
+    """Whether what takes the shared listener in the program tells systemd of it, as nobody else says when it is ready."""
     health = process.health
     others = speaks(process) or waits_for_message(process)
     others = others or (health is not None and (health.ready is not None or health.startup is not None))
-    return process.listen.share and is_node(process) and not others
+    return says_that_it_listens(process) and not others
 
 
 def pings(process: Process) -> bool:

@@ -25,22 +25,10 @@ if TYPE_CHECKING:
     from pm_native.model.project import Process, Project
 
 PORT_MAX = 65535
-# Node sets the queue of a socket anew when it takes it; the kernel's own bound is what stays of this.
-DEFAULT_BACKLOG = 4096
-NODE_VARIABLE = "PM_NATIVE_NODE"
-_TIMER_MAX = 2**31 - 1  # of Node's timers, in milliseconds
-_NODE_SUFFIXES = (".js", ".cjs", ".mjs")
 # These start the program as a child, and Node hands no descriptor of its own on.
 _IN_BETWEEN = frozenset({"npm", "npx", "yarn", "pnpm"})
 _NEEDS_A_PATH = ("mode", "user", "group")
 _NEEDS_SHARING = ("host", "backlog", *_NEEDS_A_PATH)
-
-
-def is_node(process: Process) -> bool:
-    """Whether the program is Node, by its name: then what listens in it can be told of the shared listener."""
-    program = process.command[0] if process.command else ""
-    name = posixpath.basename(program)
-    return name in {"node", "nodejs"} or name.endswith(_NODE_SUFFIXES) or "node_modules/.bin/" in program
 
 
 def listen_address(process: Process) -> str:
@@ -57,22 +45,6 @@ def listen_address(process: Process) -> str:
 def port_variable(process: Process) -> str:
     """PORT of a process whose instances all have the same: the port, or the path of the Unix socket."""
     return plain_path(process.listen.path) if process.listen.path is not None else str(process.listen.port)
-
-
-def node_variables(process: Process, options: CompileOptions) -> dict[str, str]:
-    """The variables by which Node loads what takes the shared listener and drains on the stop signal."""
-    if not (process.listen.share and is_node(process)):
-        return {}
-    own = process.environment.get("NODE_OPTIONS") or process.file_environment.get("NODE_OPTIONS")
-    preload = f"{options.runtime}/node.cjs"
-    quoted = f'"{preload}"' if " " in preload else preload
-    # Before systemd would kill it: what still runs then is cut.
-    drain_msec = process.stop.timeout_usec * 9 // 10_000
-    backlog = process.listen.backlog or DEFAULT_BACKLOG
-    return {
-        "NODE_OPTIONS": f"--require {quoted}" + (f" {own.value}" if own is not None and own.value else ""),
-        NODE_VARIABLE: f"stop={process.stop.signal} timeout={min(drain_msec, _TIMER_MAX)} backlog={backlog}",
-    }
 
 
 def socket_settings(project: Project, process: Process) -> Iterator[Setting]:

@@ -15,8 +15,9 @@ from pm_native.compile.health import (
     start_timeout_usec,
     tells_listening,
 )
-from pm_native.compile.listen import is_node, listen_address
+from pm_native.compile.listen import listen_address
 from pm_native.compile.names import plain_path
+from pm_native.compile.preload import preload_of, preload_path
 from pm_native.compile.secrets import secret_variables
 from pm_native.model.health import (
     LOCALHOST,
@@ -119,9 +120,9 @@ def _check_runner(process: Process, options: CompileOptions, problems: Diagnosti
 
 
 def _check_preload(process: Process, options: CompileOptions, problems: Diagnostics) -> None:
-    if process.listen.share and is_node(process):
+    if (preload := preload_of(process)) is not None:
         place = process.origin("listen.share")
-        check_readable(f"{options.runtime}/node.cjs", place, process.user, options, problems)
+        check_readable(preload_path(preload, options), place, process.user, options, problems)
 
 
 def check_readable(
@@ -145,7 +146,7 @@ def _unit_words(
     """What all checks of a program have in common; `instance` is what stands for its number."""
     if options.scope is Scope.USER:
         yield "--user"
-    if _needs_port(checks):
+    if process.listen.port is not None and _needs_port(checks):
         yield _port_word(process, instance)
     if any(phase is not Phase.ALIVE for phase, _ in checks):
         yield f"--start-timeout={seconds(start_timeout_usec(process))}"

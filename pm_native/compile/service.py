@@ -28,6 +28,7 @@ from pm_native.compile.names import (
     service_name,
     socket_name,
 )
+from pm_native.compile.preload import accepts_in_a_loop
 from pm_native.model.project import NULL, Condition, RestartPolicy
 from pm_native.model.quantity import INFINITY, format_duration
 from pm_native.unit import directive as d
@@ -139,6 +140,9 @@ def service_settings(
         why = "the listener as file descriptor 3"
         socket = str(socket_name(project, process))
         yield Setting(d.SOCKETS, (socket,), origin=process.origin("listen.share"), why=why)
+        if accepts_in_a_loop(process):
+            why = "each start would have the others wait in accept(), deaf to all else"
+            yield Setting(d.NON_BLOCKING, ("yes",), why=why)
     yield from identity_settings(process)
     yield from environment_settings(project, process, extra_path, options)
     yield from ipc.environment_settings(project)

@@ -109,7 +109,7 @@ def open_channel(environment: dict[bytes, bytes]) -> int:
 def offer_notification(environment: dict[bytes, bytes]) -> None:
     """Give the program a descriptor by which it can tell systemd, since Node has no datagram sockets of its own.
 
-    What takes the shared listener in programs of Node (node.cjs) is told of it, and tells when it listens.
+    What is loaded into it and takes the shared listener is told of it, and tells when it listens.
     """
     import _socket  # noqa: PLC0415 - for this alone
 
@@ -119,7 +119,7 @@ def offer_notification(environment: dict[bytes, bytes]) -> None:
     channel = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     channel.connect(b"\0" + address[1:] if address.startswith(b"@") else address)
     os.set_inheritable(channel.fileno(), True)
-    environment[b"PM_NATIVE_NODE"] += b" notify=%d" % channel.detach()
+    environment[b"PM_NATIVE_LISTEN"] += b" notify=%d" % channel.detach()
 
 
 def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes], channel: int) -> int:

@@ -2,17 +2,17 @@
 // socket that systemd holds, and end without losing a request.
 //
 // - The first listen() on the port (or path) in PORT becomes one on file descriptor 3, of LISTEN_FDS.
-// - Once it listens, READY=1 goes to systemd, if PM_NATIVE_NODE says that it waits for that.
+// - Once it listens, READY=1 goes to systemd, if PM_NATIVE_LISTEN says that it waits for that.
 // - On the stop signal no connection is cut: what is under way is answered with `Connection: close`, a connection
 //   without a request is closed after a moment, and then the program ends, by that very signal. A program with a
 //   handler of its own for the signal ends as it likes; its connections are treated the same.
 //
-// PM_NATIVE_NODE holds words: `stop=SIGTERM timeout=10000 backlog=4096 notify=4`.
+// PM_NATIVE_LISTEN holds words: `stop=SIGTERM timeout=10000 backlog=4096 notify=4`, and `idle=1000`: how long a
+// connection may wait for a request, once the program is to end.
 'use strict';
 
 const { isMainThread } = require('node:worker_threads');
-const IDLE_MSEC = 1000; // how long a connection may wait for a request, once the program is to end
-const own = process.env.LISTEN_PID === String(process.pid) && process.env.PM_NATIVE_NODE;
+const own = process.env.LISTEN_PID === String(process.pid) && process.env.PM_NATIVE_LISTEN;
 
 if (isMainThread && own) {
   const options = Object.fromEntries(own.split(' ').map((word) => word.split('=')));
@@ -20,11 +20,11 @@ if (isMainThread && own) {
   const loading = /(^|\s)--require[= ]("[^"]*\/node\.cjs"|\S*\/node\.cjs)(?=\s|$)/;
   process.env.NODE_OPTIONS = (process.env.NODE_OPTIONS || '').replace(loading, '').trim();
   if (!process.env.NODE_OPTIONS) delete process.env.NODE_OPTIONS;
-  delete process.env.PM_NATIVE_NODE;
+  delete process.env.PM_NATIVE_LISTEN;
   share(options, process.env.PORT);
 }
 
-function share({ stop, timeout, backlog, notify }, address) {
+function share({ stop, timeout, backlog, notify, idle = 1000 }, address) {
   const fs = require('node:fs');
   const net = require('node:net');
   const listenAsUsual = net.Server.prototype.listen;
@@ -36,7 +36,7 @@ function share({ stop, timeout, backlog, notify }, address) {
       if (!shared) tell(`STATUS=listens on ${where}, waiting for it to listen on ${address}`);
       return listenAsUsual.apply(this, args);
     }
-    shared = drainable(this);
+    shared = drainable(this, Number(idle));
     const callback = args.filter((item) => typeof item === 'function').slice(-1);
     const { signal } = Object(args[0]);
     this.once('listening', () => tell('READY=1\nSTATUS=listening'));
@@ -83,7 +83,7 @@ function share({ stop, timeout, backlog, notify }, address) {
 }
 
 // What a server needs to end without cutting anybody off: drain(), and close(done).
-function drainable(server) {
+function drainable(server, idle) {
   const silentSince = new Map(); // connections of HTTP that wait for a request
   const open = new Set(); // responses under way
   const sessions = new Set(); // of HTTP/2
@@ -132,7 +132,7 @@ function drainable(server) {
   // What comes in the very moment in which a connection is closed is lost. Few clients that will ask again are silent
   // for so long before.
   function closeSilent() {
-    const before = Date.now() - IDLE_MSEC;
+    const before = Date.now() - idle;
     for (const [socket, since] of silentSince) if (since <= before) socket.destroySoon();
   }
 

@@ -84,6 +84,7 @@ STANDARD_ERROR = _service("StandardError")
 SYSLOG_IDENTIFIER = _service("SyslogIdentifier")
 SLICE = _service("Slice", Escape.NAMES)
 SOCKETS = _service("Sockets", Escape.NAMES)
+NON_BLOCKING = _service("NonBlocking", Escape.RAW)
 RUNTIME_DIRECTORY = _service("RuntimeDirectory")
 RUNTIME_DIRECTORY_MODE = _service("RuntimeDirectoryMode", Escape.RAW)
 EXEC_STOP = _service("ExecStop", Escape.EXEC)
@@ -152,6 +153,7 @@ ADDITIVE = frozenset(
         BEFORE,
         BINDS_TO,
         SOCKETS,
+        NON_BLOCKING,
         LISTEN_STREAM,
         RUNTIME_DIRECTORY,
         WANTS,

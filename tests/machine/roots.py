@@ -25,6 +25,7 @@ PACKAGES = (
     "dbus-user-session",
     "libpam-systemd",
     "nginx-light",
+    "gunicorn",
     "nodejs",
     "passwd",
     "postgresql",
@@ -41,6 +42,7 @@ PACKAGES = (
     "rpm",
     "systemd",
     "systemd-sysv",
+    "uvicorn",
 )
 # Documentation and translations are half of the time and a fifth of the size.
 UNWANTED = (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
+from tests.machine.load import Load
 from tests.machine.sites import new_site, processes
 
 TYPE_CHECKING = False
@@ -48,36 +48,6 @@ for _ in range(int(sys.argv[2])):
     except OSError as error:
         found.add(type(error).__name__)
 print(*sorted(found), sep="\n")
-"""
-# Asks until its input ends: half of the clients with a connection for each request, half with one that is kept and
-# used at once again. What gets no whole answer is lost.
-LOAD = """
-import http.client, select, sys, threading
-port, counts, over = int(sys.argv[1]), [0, 0], threading.Event()
-def client(keep):
-    connection = None
-    while not over.is_set():
-        try:
-            connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/", headers={} if keep else {"Connection": "close"})
-            response = connection.getresponse()
-            response.read()
-            counts[response.status != 200] += 1
-            if response.will_close:
-                connection = None
-        except OSError as error:
-            print(error, file=sys.stderr)
-            counts[1] += 1
-            connection = None
-threads = [threading.Thread(target=client, args=[number % 2]) for number in range(8)]
-for thread in threads:
-    thread.start()
-print("loading", flush=True)
-sys.stdin.read()
-over.set()
-for thread in threads:
-    thread.join()
-print(*counts)
 """
 FETCH = """
 import sys, urllib.request
@@ -215,15 +185,7 @@ def test_rolling_reload_loses_no_connection(site: Site) -> None:
     )
     site.config(config)
     site.apply()
-    load = subprocess.Popen(
-        site.machine.command(["python3", "-c", LOAD, "3403"]),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert load.stdin is not None
-    assert load.stdout is not None
-    assert load.stdout.readline() == "loading\n"
+    load = Load(site.machine, 3403)
     began = site.runs()
     site.pm_native("reload", "api", "--settle", "0.3")
     now = site.runs()
@@ -244,11 +206,8 @@ def test_rolling_reload_loses_no_connection(site: Site) -> None:
     now = site.runs()
     assert [name for name, run in now.items() if began[name] != run] == [f"{site.name}-api@1.service"]
 
-    load.stdin.close()
-    answered, lost = load.stdout.read().split()
-    load.stdout.close()
-    assert load.wait() == 0
-    assert (int(answered) > 300, lost) == (True, "0")
+    answered, lost = load.end()
+    assert (answered > 300, lost) == (True, 0)
 
 
 PM2_STYLE = """

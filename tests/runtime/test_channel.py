@@ -160,7 +160,7 @@ def run(tmp_path: Path, *options: str, program: str, told: list[str]) -> subproc
             env={
                 "PATH": os.environ["PATH"],
                 "NOTIFY_SOCKET": str(address),
-                "PM_NATIVE_NODE": "stop=SIGTERM",
+                "PM_NATIVE_LISTEN": "stop=SIGTERM",
             },
             cwd=tmp_path,
             stdin=subprocess.PIPE,
@@ -211,7 +211,7 @@ def test_program_that_says_nothing_is_ready_in_time(tmp_path: Path) -> None:
 
 def test_program_may_tell_systemd_by_a_descriptor(tmp_path: Path) -> None:
     program = (
-        "import os; words = os.environ['PM_NATIVE_NODE'].split();"
+        "import os; words = os.environ['PM_NATIVE_LISTEN'].split();"
         "os.write(int(words[-1].removeprefix('notify=')), b'READY=1'); print(words[0], len(words))"
     )
     done = run(tmp_path, "--listening", program=program, told=["READY=1"])

@@ -1,29 +1,26 @@
-"""What is loaded into programs of Node: the socket that systemd holds, and an end that cuts nobody off.
-
-Each test starts Node as systemd would: the listener as file descriptor 3, LISTEN_PID its own process id.
-"""
+"""What is loaded into programs of Node: the socket that systemd holds, and an end that cuts nobody off."""
 
 from __future__ import annotations
 
 import http.client
-import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from tests.runtime.served import PATIENCE, Programs, get, is_closed, last_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.runtime.served import Program
+
 PRELOAD = Path(__file__).parents[2] / "pm_native/runtime/node.cjs"
-PATIENCE = 60  # seconds that only what has failed takes
 # Its slow answer takes until there is a file `go`.
 SERVER = """
 const fs = require('fs');
@@ -40,95 +37,25 @@ http.createServer(app).listen(process.env.PORT, () => console.log('up'));
 """
 
 
-@dataclass
-class Node:
-    """A program of Node under systemd's terms."""
-
-    process: subprocess.Popen[str]
-    address: tuple[str, int]
-    notified: socket.socket
-    clients: ExitStack
-
-    def line(self) -> str:
-        """The next line that it prints."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def connect(self) -> http.client.HTTPConnection:
-        """A client that keeps its connection."""
-        client = self.clients.enter_context(
-            closing(http.client.HTTPConnection(*self.address, timeout=PATIENCE))
-        )
-        client.connect()
-        return client
-
-    def connect_raw(self) -> socket.socket:
-        """A client that speaks for itself."""
-        return self.clients.enter_context(socket.create_connection(self.address, timeout=PATIENCE))
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Send the stop signal."""
-        self.process.send_signal(number)
-
-    def ended(self) -> int:
-        """Its exit status, once it has one."""
-        return self.process.wait(timeout=PATIENCE)
-
-    def told(self) -> list[str]:
-        """The notifications so far."""
-        found = []
-        while True:
-            try:
-                found.append(self.notified.recv(4096).decode())
-            except BlockingIOError:
-                return found
-
-
-class Nodes:
-    """Starts programs of Node, and ends them with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.started: list[Node] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
+class Nodes(Programs):
+    """Starts programs of Node."""
 
     def start(
-        self, text: str, *, name: str = "server.cjs", port: object = None, stop: str = "SIGTERM"
-    ) -> Node:
+        self,
+        text: str,
+        *,
+        name: str = "server.cjs",
+        port: object = None,
+        stop: str = "SIGTERM",
+        idle: int = 1000 * PATIENCE,
+    ) -> Program:
         """A program of this text; `port`: what PORT says, the listener's own where nothing is given."""
         (self.folder / name).write_text(text)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        ours.setblocking(False)
-        address = self.listener.getsockname()
-        script = 'exec 3<&"$1" 4<&"$2"; LISTEN_PID=$$ exec node "$3"'
-        process = subprocess.Popen(
-            ["bash", "-c", script, "sh", str(self.listener.fileno()), str(theirs.fileno()), name],
-            cwd=self.folder,
-            pass_fds=(self.listener.fileno(), theirs.fileno()),
-            stdout=subprocess.PIPE,
-            text=True,
-            env={
-                "PATH": os.environ["PATH"],
-                "PORT": str(port or address[1]),
-                "LISTEN_FDS": "1",
-                "NODE_OPTIONS": f"--require {PRELOAD} --no-deprecation",
-                "PM_NATIVE_NODE": f"stop={stop} timeout=4000 backlog=64 notify=4",
-            },
+        elsewhere = {"PORT": str(port)} if port else {}
+        options = f"--require {PRELOAD} --no-deprecation"
+        return self.run(
+            "node", name, stop=stop, idle=idle, timeout=1000 * PATIENCE, NODE_OPTIONS=options, **elsewhere
         )
-        theirs.close()
-        node = Node(process, address, ours, ExitStack())
-        self.started.append(node)
-        return node
-
-    def end(self) -> None:
-        self.listener.close()
-        for node in self.started:
-            node.process.kill()
-            node.process.wait()
-            assert node.process.stdout is not None
-            node.process.stdout.close()
-            node.notified.close()
-            node.clients.close()
 
 
 @pytest.fixture
@@ -138,27 +65,6 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
     made = Nodes(tmp_path)
     yield made
     made.end()
-
-
-def get(client: http.client.HTTPConnection, path: str = "/") -> tuple[str, str | None]:
-    """What is answered, and what the answer says of the connection."""
-    client.request("GET", path)
-    response = client.getresponse()
-    return response.read().decode(), response.getheader("Connection")
-
-
-def is_closed(client: http.client.HTTPConnection) -> bool:
-    """Whether the server closes the connection, sooner or later."""
-    assert client.sock is not None
-    return client.sock.recv(1) == b""
-
-
-def last_answer(client: http.client.HTTPConnection) -> str:
-    """The answer of a program that was sent its signal, once that is there: the last one of this connection."""
-    while (answer := get(client))[1] == "keep-alive":
-        pass
-    assert answer[1] == "close"
-    return answer[0]
 
 
 FORMS = {
@@ -204,7 +110,7 @@ def test_modules_of_the_newer_kind(nodes: Nodes) -> None:
 def test_what_the_program_starts_is_not_the_service(nodes: Nodes) -> None:
     node = nodes.start(
         "const { execFileSync } = require('child_process');\n"
-        "const tell = 'console.log(process.env.NODE_OPTIONS, process.env.PM_NATIVE_NODE)';\n"
+        "const tell = 'console.log(process.env.NODE_OPTIONS, process.env.PM_NATIVE_LISTEN)';\n"
         "console.log(String(execFileSync(process.execPath, ['-e', tell])));\n"
     )
     assert node.line() == "--no-deprecation undefined"
@@ -223,18 +129,28 @@ def test_two_listen_at_the_same_time(nodes: Nodes) -> None:
 def test_end_answers_what_is_under_way(nodes: Nodes) -> None:
     node = nodes.start(SERVER)
     assert node.line() == "up"
-    slow, silent, busy = node.connect(), node.connect(), node.connect()
-    assert get(silent) == ("hello", "keep-alive")
-    assert get(busy) == ("hello", "keep-alive")
+    slow, busy = node.connect(), node.connect()
     slow.request("GET", "/slow")
     get(busy)  # the slow request is there by then
     node.stop()
     assert last_answer(busy) == "hello"
-    assert is_closed(silent)
     (nodes.folder / "go").touch()
     # Answered in full, and told that it was the last one on this connection.
     response = slow.getresponse()
     assert (response.read(), response.getheader("Connection")) == (b"slow", "close")
+    assert node.ended() == -signal.SIGTERM
+
+
+def test_end_closes_what_is_silent(nodes: Nodes) -> None:
+    node = nodes.start(SERVER, idle=200)
+    assert node.line() == "up"
+    silent, slow = node.connect(), node.connect()
+    slow.request("GET", "/slow")
+    assert get(silent) == ("hello", "keep-alive")
+    node.stop()
+    assert is_closed(silent)
+    (nodes.folder / "go").touch()
+    assert slow.getresponse().read() == b"slow"
     assert node.ended() == -signal.SIGTERM
 
 
@@ -260,6 +176,7 @@ def test_handler_of_the_program_decides_when_it_ends(nodes: Nodes) -> None:
         + "process.once('SIGINT', () => { console.log('mine');"
         " server.close((error) => { console.log(error ?? 'closed'); process.exit(7); }); });\n",
         stop="SIGINT",
+        idle=2000,
     )
     assert node.line() == "up"
     client, silent = node.connect(), node.connect()
@@ -324,7 +241,8 @@ def test_https(nodes: Nodes, tmp_path: Path) -> None:
         SERVER.replace("require('http')", "require('https')").replace(
             "createServer(app)",
             "createServer({ key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem') }, app)",
-        )
+        ),
+        idle=2000,
     )
     assert node.line() == "up"
     context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
