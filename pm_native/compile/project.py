@@ -315,6 +315,10 @@ class Compiler:
             owner = project_target(self.project)
             settings = self._about(f"{self.project.name} {process.name}, all instances")
             settings.append(Setting(d.PART_OF, (str(owner),), why=f"stops and restarts with {owner}"))
+            # Else systemd orders it after what it is part of, if it is loaded first: a cycle with what depends on it.
+            settings.append(
+                Setting(d.BEFORE, (str(owner),), why=f"{owner} is reached with all that it wants")
+            )
             if process.listen.share:
                 socket = str(socket_name(self.project, process))
                 settings.append(Setting(d.WANTS, (socket,), origin=process.origin("listen.share")))

@@ -99,7 +99,6 @@ class Host:
         watchdog = os.environb.get(b"WATCHDOG_USEC", b"")
         self._notifier = tell.Notifier(address) if address else None
         self._watchdog = int(watchdog) / 1_000_000 if watchdog.isdigit() else 0.0
-        self._is_ready = False
 
     def start(self) -> None:
         """Find what runs already, and listen for what starts."""
@@ -145,8 +144,13 @@ class Host:
             return
         if log_ends:
             self._announced[unit] = (pid, log_ends)
-            with open(f"{self._folder}/{unit}", "wb") as file:  # noqa: PTH123 - pathlib is heavy
-                file.write(b"%d\0" % pid + message)
+            try:
+                with open(f"{self._folder}/{unit}", "wb") as file:  # noqa: PTH123 - pathlib is heavy
+                    file.write(b"%d\0" % pid + message)
+            except OSError as error:
+                tell.log(
+                    f"a restart of the monitor will lose where its log ended: {error}", tell.WARNING, unit
+                )
         self._look_soon({unit})
 
     def _log_ends(self, unit: str, pid: int) -> LogEnds:
@@ -155,9 +159,9 @@ class Host:
             try:
                 with open(f"{self._folder}/{unit}", "rb") as file:  # noqa: PTH123 - pathlib is heavy
                     number, _, message = file.read().partition(b"\0")
-            except FileNotFoundError:
+                self._announced[unit] = (int(number), read_announcement(message)[1])
+            except (FileNotFoundError, ValueError):  # nothing was kept, or a part of it
                 return {}
-            self._announced[unit] = (int(number), read_announcement(message)[1])
         of_pid, log_ends = self._announced[unit]
         return log_ends if of_pid == pid else {}
 

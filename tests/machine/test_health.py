@@ -163,6 +163,7 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
         + f"[process.boxed]\n{HTTP.format(port=4105)}\nhealth.tcp = 4105\n{BOX}"
         + '[process.pool]\ncommand = "exec python3 -m http.server $PORT"\nshell = true\ninstances = 2\nlisten = 4110\n'
         + 'health = "/"\n'
+        + '[process.after]\ncommand = "sleep 1000"\ndepends_on = { pool = "ready" }\n'
         + "[process.own]\ncommand = \"/bin/sh -c 'systemd-notify --ready --status=mine; exec sleep 1000'\"\n"
         + "health = { ready.notify = true, alive = { file = '/', interval = '100ms' } }\n"
     )

@@ -122,6 +122,8 @@ def test_where_a_log_ended_outlives_the_monitor(tmp_path: Path, start: Start) ->
     assert another.host._log_ends(unit, os.getpid()) == ends
     assert another.host._log_ends(unit, os.getpid() + 1) == {}  # of the run before
     assert another.host._log_ends("shop-api@1.service", os.getpid()) == {}
+    (tmp_path / unit).write_bytes(b"")  # killed in between
+    assert start().host._log_ends(unit, os.getpid()) == {}
 
 
 def test_a_crowd_of_words_makes_it_look_at_all(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
