@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pm_native.apply.snapshot import project_of
-from pm_native.compile.bundle import Bundle, BundleUnit, FileKind, Installed, bundle_file, recorded
-from pm_native.compile.options import OLDEST_SYSTEMD
+from pm_native.apply.headers import bundle_by_headers, installed_files
+from pm_native.compile.bundle import Installed, recorded
 from pm_native.errors import StateError, TooNewError, UsageError
-from pm_native.model.record import SourceFile
-from pm_native.state.files import read_text
 from pm_native.state.generations import Generations
-from pm_native.unit.escape import rendered
-from pm_native.unit.parse import UnitSyntaxError, parse_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from pm_native.compile.bundle import BundleFile
+    from pm_native.compile.bundle import BundleFile, BundleUnit
     from pm_native.state.layout import Layout
     from pm_native.state.store import Store
 
 _ENDED = frozenset({"done", "failed"})
-_SOURCE = re.compile(r" source=(.*?)(?::\d+)? sha256=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,20 +60,6 @@ def repair(layout: Layout, store: Store, project: str) -> Repair:
     return Repair(installed=installed, generation=generation, saved_as=store.replace_damaged(installed))
 
 
-def installed_files(layout: Layout, project: str) -> Iterator[BundleFile]:
-    """The files on disk that are the project's: unit files by their header, environment files by their folder."""
-    for path in sorted(layout.units.glob("*.*")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        text = read_text(path) or ""
-        if project_of(text) == project:
-            yield bundle_file(FileKind.UNIT, path.name, text.encode(errors="replace").decode())
-    for path in sorted(layout.environment(project).glob(f"{project}-*.env")):
-        if not path.is_symlink():
-            text = read_text(path) or ""
-            yield bundle_file(FileKind.ENVIRONMENT, path.name, text.encode(errors="replace").decode())
-
-
 def _of_generation(generations: Generations, files: Sequence[BundleFile]) -> Installed | None:
     """The last generation, where its run came to its end and these are its files, of the same text but for edits."""
     numbers = generations.numbers()
@@ -107,69 +86,7 @@ def _of_headers(
             known |= {unit.name: unit for unit in generations.bundle(number).units}
         except StateError:
             continue  # an older or a newer one may tell
-    names = {item.name for item in files}
-    units = {
-        name: known.get(name, BundleUnit(name, file, _process_of(name, project)))
-        for name, file in _units(files)
-    }
-    # What they come after and need may have gone with its file.
-    found = tuple(
-        replace(
-            unit,
-            after=tuple(name for name in unit.after if name in units),
-            requires=tuple(name for name in unit.requires if name in units),
-            files=tuple(name for name in unit.files if name in names),
-        )
-        for unit in units.values()
-    )
-    links = {
-        link.name: link.parent.name.removesuffix(".wants")
-        for link in sorted(layout.units.glob("*.wants/*"))
-        if link.name in names and link.is_symlink()
-    }
-    bundle = Bundle(
-        project=project,
-        scope=layout.scope,
-        systemd_version=OLDEST_SYSTEMD,
-        sources=tuple(SourceFile(path=path, sha256="") for path in dict.fromkeys(_sources(files))),
-        files=tuple(files),
-        units=found,
-        wanted_by=links,
-    )
     numbers = generations.numbers()
     last = max([*numbers, *(item.number for item in generations.history())], default=0)
+    bundle = bundle_by_headers(layout, project, files, known)
     return Installed(generation=last, bundle=recorded(bundle), complete=False)
-
-
-def _units(files: Sequence[BundleFile]) -> Iterator[tuple[str, str]]:
-    """Each unit with its file: of a template the instances that another unit file wants."""
-    templates = {item.name for item in files if "@." in item.name}
-    for item in files:
-        if item.kind is FileKind.UNIT and item.name not in templates:
-            yield item.name, item.name
-            for name in _wanted(item.text):
-                prefix, at, rest = name.partition("@")
-                template = f"{prefix}@.{rest.rpartition('.')[2]}"
-                if at and template in templates:
-                    yield name, template
-
-
-def _wanted(text: str) -> list[str]:
-    try:
-        unit = parse_unit(text)
-    except UnitSyntaxError:
-        return []  # somebody's broken edit
-    lists = (setting for setting in unit.settings() if setting.directive.name in {"Wants", "Requires"})
-    return [name for setting in lists for name in rendered(setting).split()]
-
-
-def _process_of(name: str, project: str) -> str:
-    stem = name.rpartition(".")[0].partition("@")[0]
-    return stem.removeprefix(f"{project}-") if stem.startswith(f"{project}-") else ""
-
-
-def _sources(files: Sequence[BundleFile]) -> Iterator[str]:
-    for item in files:
-        match = _SOURCE.search(item.text.partition("\n")[0]) if item.kind is FileKind.UNIT else None
-        if match is not None:
-            yield match[1]

@@ -269,7 +269,8 @@ class Runner:
             bundle = _union(self.installed.bundle, bundle)
         elif bundle is not None and self.installed is not None:
             # What runs yet stays ours until it has stopped: the next run stops it.
-            left = tuple(unit for unit in self.installed.bundle.units if unit.name in self._unstopped())
+            unstopped = self._unstopped()
+            left = tuple(unit for unit in self.installed.bundle.units if unit.name in unstopped)
             bundle = replace(bundle, units=(*bundle.units, *left))
         if bundle is not None:
             self.store.save(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pm_native.compile.bundle import BundleUnit
     from pm_native.state.layout import Layout
 
-SETTLE_SEC = 1.0
 _DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "reload": "reloaded"}
 
 

@@ -68,7 +68,7 @@ def plan(  # noqa: PLR0913 - one per option
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             options = replace(plan_options, needs_directories=not source.allow_missing)
-            made = (await plan_switch(wanted.bundle, scope, root, manager, options)).plan
+            made = (await plan_switch(wanted.bundle, scope, root, manager, options, only_look=True)).plan
         if output is not None:
             save_plan(made, wanted.bundle, output)
         return Result(

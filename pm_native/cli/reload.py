@@ -14,6 +14,7 @@ from pm_native.bus.scheduler import JobSpec
 from pm_native.cli.jobs import Batch, result_of, run_batches
 from pm_native.cli.options import layout_of, with_json
 from pm_native.cli.report import finish
+from pm_native.cli.run_options import with_settle
 from pm_native.cli.target import complete_words, manager_words, scope_of, select, with_manager
 from pm_native.errors import ExitCode
 from pm_native.plan.verdict import RUNNING
@@ -56,14 +57,7 @@ The same without pm-native: systemctl restart shop-api@1.service, and when it is
     metavar="N",
     help="How many instances restart at a time.  [default: what the config says, else 1]",
 )
-@click.option(
-    "--settle",
-    type=click.FloatRange(0, 600),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long an instance is watched that does not say when it is ready.",
-)
+@with_settle(1.0, "How long an instance is watched that does not say when it is ready.")
 @with_manager
 @with_json
 def reload(*, words: tuple[str, ...], canary: bool, at_once: int | None, settle: float, user: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pm_native.cli.options import layout_of, with_json
+from pm_native.cli.run_options import with_settle
 from pm_native.cli.target import complete_words, scope_of, with_manager
 
 
@@ -23,20 +24,14 @@ Exit code 4: a unit failed.
 The same without pm-native: systemctl restart shop.target, systemctl restart shop-api@1.service"""
 )
 @click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS|INSTANCE]...", shell_complete=complete_words)
-@click.option(
-    "--settle",
-    type=click.FloatRange(0, 600),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long what was started is watched.",
-)
+@with_settle(0.5)
 @with_manager
 @with_json
 def restart(*, words: tuple[str, ...], settle: float, user: bool) -> int:
     """Restart processes.
 
-    Waits until they are up and for a while longer, and tells why if one is not. Failures of before are forgotten.
+    Waits until they are up and for a while longer, and tells why if one is not: half a second, since what is restarted
+    has run before; --settle watches programs that take longer to fail. Failures of before are forgotten.
     """
     from pm_native.bus.manager import JobType  # noqa: PLC0415 - not for --help
     from pm_native.cli.jobs import run_command  # noqa: PLC0415 - not for --help

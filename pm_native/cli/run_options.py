@@ -59,6 +59,20 @@ class RunFlags:
             yield
 
 
+def with_settle(
+    seconds: float, words: str = "How long what was started is watched."
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """`--settle`, which is so many seconds where it is not given."""
+    return click.option(
+        "--settle",
+        type=click.FloatRange(0, 600),
+        default=seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help=words,
+    )
+
+
 def with_run_options(function: Callable[..., int]) -> Callable[..., int]:
     """The options that the commands share; the command gets them as `flags`."""
 
@@ -77,14 +91,7 @@ def with_run_options(function: Callable[..., int]) -> Callable[..., int]:
         return function(*args, flags=flags, **rest)
 
     declared = (
-        click.option(
-            "--settle",
-            type=click.FloatRange(0, 600),
-            default=1.3,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long what was started is watched.",
-        ),
+        with_settle(1.3),
         click.option(
             "--timeout",
             type=click.FloatRange(0, min_open=True),

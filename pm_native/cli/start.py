@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pm_native.cli.options import layout_of, with_json
+from pm_native.cli.run_options import with_settle
 from pm_native.cli.target import complete_words, scope_of, with_manager
 
 
@@ -24,14 +25,7 @@ Exit code 4: a unit failed.
 The same without pm-native: systemctl start shop.target, systemctl start shop-api@1.service"""
 )
 @click.argument("words", nargs=-1, metavar="[PROJECT|PROCESS|INSTANCE]...", shell_complete=complete_words)
-@click.option(
-    "--settle",
-    type=click.FloatRange(0, 600),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long what was started is watched.",
-)
+@with_settle(1.0)
 @with_manager
 @with_json
 def start(*, words: tuple[str, ...], settle: float, user: bool) -> int:

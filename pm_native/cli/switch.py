@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pm_native.apply.repair import installed_files
+from pm_native.apply.headers import installed_as_seen, installed_files
 from pm_native.apply.snapshot import take_snapshot
 from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
@@ -110,16 +110,25 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
     options: PlanOptions = FOLLOW,
     *,
     counts: Mapping[str, int] | None = None,
+    only_look: bool = False,
 ) -> Switch:
-    """The plan from the host as it is to `bundle`, its pools as large as `scale` has asked for, or as `counts` says."""
+    """The plan from the host as it is to `bundle`, its pools as large as `scale` has asked for, or as `counts` says.
+
+    `only_look`: it will not be run, so that who may not read the project's records can see it, too.
+    """
     layout = layout_of(scope, root)
     store = Store(layout, bundle.project)
-    installed = store.load()
-    kept = load_scale(store.directory) if counts is None else counts
+    installed, is_readable = installed_as_seen(layout, bundle.project) if only_look else (store.load(), True)
+    kept = counts if counts is not None else load_scale(store.directory) if is_readable else {}
     wanted = scaled(bundle, kept)
     snapshot = await take_snapshot(layout, bundle.project, wanted, installed, manager)
     plan = make_plan(wanted, snapshot, options)
     plan = replace(plan, drift=(*plan.drift, *_renamed_drift(bundle, layout)))
+    if not is_readable:
+        what = (
+            "has records that you may not read: taken as its unit files say, without what `scale` asked for"
+        )
+        plan = replace(plan, drift=(*plan.drift, Drift(bundle.project, what, "sudo pm-native plan")))
     if counts is None:
         plan = replace(plan, drift=(*plan.drift, *_scale_drift(bundle, kept, scope)))
     return Switch(plan=plan, layout=layout, store=store, installed=installed)

@@ -125,11 +125,12 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
 
 
 def installed_bundles(layout: Layout) -> list[Bundle]:
-    """What is installed in a layout, by project."""
-    from pm_native.state.store import Store, known_projects  # noqa: PLC0415 - not for --help
+    """What is installed in a layout, by project; of records that the caller may not read, what the unit files say."""
+    from pm_native.apply.headers import installed_as_seen  # noqa: PLC0415 - not for --help
+    from pm_native.state.store import known_projects  # noqa: PLC0415 - not for --help
 
-    stores = [Store(layout, project) for project in known_projects(layout.state / "pm-native")]
-    return [installed.bundle for store in stores if (installed := store.load()) is not None]
+    found = (installed_as_seen(layout, project)[0] for project in known_projects(layout.state / "pm-native"))
+    return [installed.bundle for installed in found if installed is not None]
 
 
 def installed_projects_of_user() -> list[str]:

@@ -113,7 +113,7 @@ class Installed:
 
 
 def recorded(bundle: Bundle) -> Bundle:
-    """The bundle as records hold it, for all to read: no text, and no hash by which a short secret could be guessed."""
+    """The bundle as the current record holds it: no text, and no hash by which a short secret could be guessed."""
     return replace(
         bundle,
         sources=tuple(replace(item, sha256="") for item in bundle.sources),

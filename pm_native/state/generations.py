@@ -12,6 +12,7 @@ import json
 import os
 import pwd
 import shutil
+import stat
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 
@@ -82,11 +83,15 @@ class Generations:
         scratch.rename(self._path(generation.number))
         sync_directory(self._directory)
 
-    @staticmethod
-    def _fill(scratch: Path, generation: Generation, bundle: Bundle) -> None:
+    def _fill(self, scratch: Path, generation: Generation, bundle: Bundle) -> None:
         for path in (scratch, scratch / _FILES):
             path.mkdir(mode=0o700)
-        files = {scratch / _FILES / item.name: (item.text.encode(), item.mode) for item in bundle.files}
+        last = self._path(max(self.numbers(), default=0)) / _FILES
+        files = {}
+        for item in bundle.files:
+            data = item.text.encode()
+            if not _share(f"{last}/{item.name}", f"{scratch}/{_FILES}/{item.name}", data, item.mode):
+                files[scratch / _FILES / item.name] = (data, item.mode)
         files[scratch / _MANIFEST] = (json_text(bundle_to_json(bundle)).encode(), 0o600)
         files[scratch / _RECORD] = (_record_text(generation), 0o600)
         write_together(files)
@@ -193,6 +198,19 @@ class Generations:
 
     def _path(self, number: int) -> Path:
         return self._directory / str(number)
+
+
+def _share(old: str, new: str, data: bytes, mode: int) -> bool:
+    """Give a file that is kept a second name where it is just that file: nothing writes to it under either."""
+    try:
+        with open(old, "rb", buffering=0) as stream:  # noqa: PTH123 - a thousand of them, and no path needed
+            status = os.fstat(stream.fileno())
+            if stat.S_IMODE(status.st_mode) != mode or stream.readall() != data:
+                return False
+        os.link(old, new, follow_symlinks=False)
+    except OSError:
+        return False  # no such file, or no second names on this file system: then it is written
+    return True
 
 
 def _aside(path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pm_native.errors import AccessError, StateError
-from pm_native.state.files import make_folder, remove, write_atomic
+from pm_native.state.files import PRIVATE, make_folder, remove, write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,6 @@ def save_scale(records: Path, counts: Mapping[str, int]) -> None:
     if not counts:
         remove(path)
         return
-    make_folder(records)
+    make_folder(records, PRIVATE)
     text = json.dumps({"format": 1, "instances": dict(sorted(counts.items()))}, indent=1)
-    write_atomic(path, f"{text}\n".encode(), 0o644)
+    write_atomic(path, f"{text}\n".encode(), 0o600)

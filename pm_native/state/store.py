@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 
-from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, recorded
+from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, json_text, recorded
 from pm_native.errors import AccessError, StateError, TooNewError
-from pm_native.state.files import make_folder, remove, remove_empty, sweep_scratch, write_atomic
+from pm_native.state.files import PRIVATE, make_folder, remove, remove_empty, sweep_scratch, write_atomic
 from pm_native.state.scale import SCALE_NAME
 from pm_native.unit.name import Scope
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 _NAME = "current.json"
 _CONTENTS = "contents.json"
+_END = "\n}\n"  # of a JSON object that `json_text` wrote
 
 
 class Store:
-    """The records of one project in one layout. All may read them: nothing in them is secret.
+    """The records of one project in one layout, for their owner alone.
 
-    But for the digests of what processes read, which are their owner's alone: a short secret could be guessed by one.
+    The folder is closed to others: a short secret could be guessed by the digest of a file that holds it.
     """
 
     def __init__(self, layout: Layout, project: str) -> None:
@@ -86,8 +87,8 @@ class Store:
 
     def save(self, installed: Installed) -> None:
         """Record what is installed now, whole and at once."""
-        make_folder(self.directory)
-        data = {
+        make_folder(self.directory, PRIVATE)
+        head = {
             "format": FORMAT,
             "generation": installed.generation,
             "complete": installed.complete,
@@ -95,9 +96,10 @@ class Store:
             "to_start": installed.to_start,
             "held": installed.held,
             "failed": installed.failed,
-            "bundle": bundle_to_json(recorded(installed.bundle)),
         }
-        write_atomic(self._path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode(), 0o644)
+        bundle = json_text(bundle_to_json(recorded(installed.bundle)))
+        text = json_text(head).removesuffix(_END) + f',\n "bundle": {bundle}{_END}'
+        write_atomic(self._path, text.encode(), 0o600)
 
     def load_contents(self) -> dict[str, str] | None:
         """The digest by path of what processes read when they were started; None where the caller may not know.
@@ -156,8 +158,15 @@ def _installed(data: dict[str, Any]) -> Installed:
 def known_projects(directory: Path) -> list[str]:
     """The projects that have records in `directory` (`Layout.state / "pm-native"`), sorted."""
     try:
-        return sorted(path.name for path in directory.iterdir() if (path / _NAME).exists())
+        return sorted(path.name for path in directory.iterdir() if _has_record(path))
     except FileNotFoundError:
         return []
     except PermissionError as error:
         raise AccessError(f"cannot read {directory}: permission denied", hint="use sudo") from error
+
+
+def _has_record(folder: Path) -> bool:
+    try:
+        return (folder / _NAME).exists()
+    except PermissionError:
+        return True  # as far as the caller can tell

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
+from errno import EPERM
 
 import pytest
 
@@ -70,6 +72,43 @@ def test_secrets_of_a_generation_are_for_its_owner_alone(host: Host) -> None:
         for path in (folder, folder / "1", folder / "1/files", folder / "1/files/shop-db.env")
     }
     assert modes == {".": 0o700, "1": 0o700, "1/files": 0o700, "1/files/shop-db.env": 0o600}
+
+
+def test_file_that_is_as_it_was_is_shared_and_outlives_its_first_generation(host: Host) -> None:
+    for bundle in (SHOP, changed("web"), SHOP):
+        host.apply(bundle, options=RunOptions(settle_sec=0.001, keep=2))
+    kept = generations(host)
+    folder = host.store.directory / "generations"
+    inodes = {
+        name: [(folder / number / "files" / name).stat().st_ino for number in ("2", "3")]
+        for name in ("shop-db.service", "shop-db.env", "shop-web.service")
+    }
+    assert {name for name, (one, other) in inodes.items() if one == other} == {
+        "shop-db.service",
+        "shop-db.env",
+    }
+    assert (kept.numbers(), kept.bundle(2), kept.bundle(3)) == ([2, 3], changed("web"), SHOP)
+
+
+@pytest.mark.parametrize("why", ["edited", "opened", "no links"])
+def test_file_that_somebody_touched_or_that_cannot_be_shared_is_written(
+    host: Host, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    host.apply(SHOP)
+    path = host.store.directory / "generations/1/files/shop-db.env"
+    if why == "edited":
+        path.write_text("KEY=2\n")
+    elif why == "opened":
+        path.chmod(0o644)
+    else:
+        monkeypatch.setattr(os, "link", refuse)
+    host.apply(changed("web"))
+    written = host.store.directory / "generations/2/files/shop-db.env"
+    assert (generations(host).bundle(2), stat.S_IMODE(written.stat().st_mode)) == (changed("web"), 0o600)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(EPERM, "no links here")
 
 
 def test_file_of_a_generation_that_was_changed_is_refused(host: Host) -> None:

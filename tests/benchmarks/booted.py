@@ -81,16 +81,15 @@ def switch_figures(_: Path) -> Iterator[Figure]:
         "2.5",
         found["unchanged"] <= 2.5 * floor,
     )
-    # Beyond what systemd itself takes for the reload and the restart.
-    floor = found["reload"] + found["restart"]
-    own = found["changed"] - floor
+    # Without what systemd itself took for the reload and the restart within that very apply.
+    floor = found["reload"] + found["job"]
     yield Figure(
-        "`apply` that changes 1 of 1,000, less the reload and the restart",
-        milliseconds(own),
+        "`apply` that changes 1 of 1,000, less its reload and its restart",
+        milliseconds(found["changed"]),
         f"{milliseconds(found['unchanged'])} (a second apply; {milliseconds(floor)} are systemd's own)",
-        f"{own / found['unchanged']:.2f}",
+        f"{found['changed'] / found['unchanged']:.2f}",
         "2.0",
-        own <= 2 * found["unchanged"],
+        found["changed"] <= 2 * found["unchanged"],
     )
     mebibytes = found["plan bytes"] / 2**20
     yield Figure(
@@ -106,7 +105,7 @@ def restart_figure(_: Path) -> Iterator[Figure]:
     with Machine.boot("host") as machine:
         start_ours(machine)
         start_pm2(machine, pm2)
-        ours: dict[str, list[float]] = {"1": [], "0": []}
+        ours: dict[str, list[float]] = {"0.5": [], "0": []}
         theirs: list[float] = []
         for _round in range(5):
             for settle, seconds in ours.items():
@@ -118,7 +117,7 @@ def restart_figure(_: Path) -> Iterator[Figure]:
     peer = statistics.median(theirs)
     for settle, what in (
         ("0", "`restart --settle 0` of"),
-        ("1", "`restart`, with its second of watching, of"),
+        ("0.5", "`restart`, with its half second of watching, of"),
     ):
         own = statistics.median(ours[settle])
         yield Figure(

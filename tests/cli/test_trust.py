@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import NoReturn
 
 import pytest
 
 from pm_native.compile.project import compile_project
+from pm_native.errors import AccessError
+from pm_native.state.store import Store
 from tests.cli.switch_host import CONFIG, SwitchHost
 
 TYPE_CHECKING = False
@@ -151,11 +154,37 @@ def test_folders_are_closed_to_others_whatever_the_umask(host: SwitchHost) -> No
     private = {name for name, mode in modes.items() if mode == 0o700}
     assert private == {
         ".config/pm-native/shop",
+        ".local/state/pm-native/shop",
         ".local/state/pm-native/shop/generations",
         ".local/state/pm-native/shop/generations/1",
         ".local/state/pm-native/shop/generations/1/files",
     }
     assert {mode for name, mode in modes.items() if name not in private} == {0o755}
+
+
+def test_who_may_not_read_the_records_sees_what_the_unit_files_say(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host("apply --user -f pm-native.toml --settle 0").code == 0
+
+    def refuse(_: Store) -> NoReturn:
+        raise AccessError("cannot read the record: permission denied", hint="use sudo")
+
+    monkeypatch.setattr(Store, "load", refuse)
+    said = host("plan --user -f pm-native.toml")
+    assert (said.code, said.out) == (
+        0,
+        (
+            "! shop has records that you may not read: taken as its unit files say, without what `scale` asked for"
+            " (sudo pm-native plan)\n"
+            "shop: nothing to do, 6 files unchanged\n"
+        ),
+    )
+    said = host("apply --user -f pm-native.toml")
+    assert (said.code, said.err) == (
+        77,
+        "error: cannot read the record: permission denied\n  hint: use sudo\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "/etc/a", "..", "a\\nb", "-a", "a@b", "a b", ""])

@@ -221,6 +221,7 @@ class CrashHost(Host):
                 path.symlink_to(text[3:])
                 continue
             else:
+                path.unlink(missing_ok=True)  # it may have other names
                 path.write_text(text, encoding="utf-8")
             path.chmod(stat.S_IMODE(mode))
         self.manager = left.manager.drained()
@@ -242,6 +243,7 @@ class CrashHost(Host):
                 "rmdir",
                 "mkdir",
                 "symlink",
+                "link",
                 "open",
                 "write",
                 "fchmod",

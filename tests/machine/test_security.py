@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.machine.sites import new_site
@@ -98,6 +100,33 @@ def test_no_secret_is_in_what_is_said_or_where_others_can_read(site: Site) -> No
     assert len([path for path in found if path.endswith(".env")]) > 6
     assert set(machine.run(["stat", "--format=%a", *found]).stdout.split()) == {"600"}
     assert machine.run(["stat", "--format=%a", *ours]).stdout.split() == ["700", "700", "755"]
+
+
+def test_records_are_closed_to_others_who_see_what_runs_by_the_unit_files(site: Site) -> None:
+    machine = site.machine
+    site.config(f'{FINE}instances = 2\nenvironment_files = ["a.env"]\n')
+    site.write("a.env", "KEY=1\n")
+    site.apply("--settle", "0")
+    site.pm_native("scale", "a=3", "--project", site.name, "--settle", "0")
+    places = [f"/var/lib/pm-native/{site.name}", f"/etc/pm-native/{site.name}"]
+    modes = machine.run(["find", *places, "-printf", "%y %m %p\\n"], check=False).stdout.splitlines()
+    of_units = [line for line in modes if "/generations/" in line and "/files/" in line]
+    assert {line[:5] for line in modes if line not in of_units} == {"d 700", "f 600"}
+    nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    ours = [str(machine.python), "-m", "pm_native"]
+    shown = {}
+    for who in ([], nobody):
+        said = machine.run([*who, *ours, "status", site.name, "--json"], cwd="/").stdout
+        (project,) = json.loads(said)["data"]["projects"]
+        shown[len(who)] = {
+            item["unit"]: (item["name"], item["active_state"]) for item in project["processes"]
+        }
+    assert shown[0] == shown[len(nobody)]
+    assert len(shown[0]) == 3
+    source = f"{site.folder}/pm-native.toml"
+    plan = machine.run([*nobody, *ours, "plan", "-f", source], cwd="/", check=False)
+    assert f"! {site.name} has records that you may not read" in plan.stdout
+    assert plan.returncode == 2, plan.stderr  # three instances run, and two are in the config
 
 
 def use_all(site: Site) -> list[str]:

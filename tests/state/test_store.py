@@ -42,13 +42,13 @@ def test_nothing_recorded_is_nothing_installed(store: Store) -> None:
     assert store.load() is None
 
 
-def test_record_is_for_all_to_read_and_tells_no_secret(store: Store) -> None:
+def test_record_is_for_its_owner_alone_and_tells_no_secret(store: Store) -> None:
     bundle = one(files=("shop-web.env",))
     store.save(Installed(generation=1, bundle=bundle))
     modes = [
         stat.S_IMODE(path.stat().st_mode) for path in (store.directory, store.directory / "current.json")
     ]
-    assert modes == [0o755, 0o644]
+    assert modes == [0o700, 0o600]
     text = (store.directory / "current.json").read_text()
     hashes = [item.sha256 for item in bundle.files if item.kind is FileKind.ENVIRONMENT]
     hashes += [item.sha256 for item in bundle.sources]
