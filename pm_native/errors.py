@@ -49,7 +49,7 @@ _MEANINGS = {
     ExitCode.OK: "done",
     ExitCode.FAILURE: "failed, and nothing was done: a generated set is stale, a file belongs to somebody else, records are"
     " damaged",
-    ExitCode.CHANGES: "`plan`: there are changes",
+    ExitCode.CHANGES: "`plan`, `--dry-run`: there are changes",
     ExitCode.ROLLED_BACK: "units failed, and `apply --atomic` went back to what was there before",
     ExitCode.UNITS_FAILED: "the switch was made, and units failed, or `--timeout` was over",
     ExitCode.USAGE: "the command line is wrong",
@@ -256,9 +256,13 @@ class LockedError(PmNativeError):
 
 
 class AccessError(PmNativeError):
-    """The caller lacks the right to do this."""
+    """The caller lacks the right to do this; `needs_root`: root has it."""
 
     exit_code = ExitCode.ACCESS
+
+    def __init__(self, message: str, *, hint: str = "", needs_root: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.needs_root = needs_root
 
 
 class UnitsFailedError(PmNativeError):

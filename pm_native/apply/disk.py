@@ -53,7 +53,10 @@ class Disk:
             if not os.access(existing, os.W_OK | os.X_OK):
                 why = "read-only file system" if _is_read_only(existing) else "permission denied"
                 hint = "use sudo for the system manager, or --user for your own"
-                raise AccessError(f"cannot write to {existing}: {why}", hint=hint if os.geteuid() else "")
+                message = f"cannot write to {existing}: {why}"
+                raise AccessError(
+                    message, hint=hint if os.geteuid() else "", needs_root=not _is_read_only(existing)
+                )
 
     def sweep(self, installed: Bundle) -> None:
         """Remove what a killed run left of this project: scratch files, and folders of links with nothing in them."""

@@ -165,7 +165,8 @@ class Runner:
                 await self._switch()
         except PermissionError as error:
             hint = "use sudo for the system manager, or --user for your own"
-            raise AccessError(f"cannot write {error.filename}: permission denied", hint=hint) from error
+            message = f"cannot write {error.filename}: permission denied"
+            raise AccessError(message, hint=hint, needs_root=True) from error
         except OSError as error:
             raise UnavailableError(f"cannot write {error.filename}: {error.strerror}") from error
         finally:

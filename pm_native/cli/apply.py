@@ -11,7 +11,7 @@ import click
 from pm_native.cli.options import with_format, with_json, with_scope, with_source
 from pm_native.cli.plan_options import option_words, options_of, with_plan_options
 from pm_native.cli.report import finish
-from pm_native.cli.run_options import with_run_options
+from pm_native.cli.run_options import with_dry_run, with_run_options
 from pm_native.errors import ExitCode
 
 TYPE_CHECKING = False
@@ -30,6 +30,7 @@ Examples:
   sudo pm-native apply --atomic      back by itself when a unit fails
   pm-native apply --user             for your own service manager
   pm-native apply -f Procfile        compiled now
+  pm-native apply --dry-run          what it would do: as `plan`
   sudo pm-native apply saved.plan    what `plan -o saved.plan` showed, or nothing
   pm-native apply --root /mnt/host   files only, of a host that is not running
 
@@ -56,6 +57,7 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
     metavar="N",
     help="How many generations are kept.",
 )
+@with_dry_run
 @with_run_options
 @with_plan_options
 @with_scope
@@ -69,6 +71,7 @@ def apply(  # noqa: PLR0913 - one per option
     atomic: bool,
     canary: bool,
     keep: int,
+    dry_run: bool,
     flags: RunFlags,
     plan_options: PlanOptions,
     scope: Scope,
@@ -82,6 +85,7 @@ def apply(  # noqa: PLR0913 - one per option
     Exit code 4: units failed; 3: they failed, and it went back; 130: interrupted, the next apply goes on.
     """
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
+    from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.saved_plan import check_saved, wanted_by_plan  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import go_back, manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
@@ -94,9 +98,11 @@ def apply(  # noqa: PLR0913 - one per option
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
-            switch = await plan_switch(wanted.bundle, scope, root, manager, follow)
+            switch = await plan_switch(wanted.bundle, scope, root, manager, follow, only_look=dry_run)
             if plan is not None:
                 check_saved(plan, switch.plan)
+            if dry_run:
+                return preview("apply", switch.plan, tuple(wanted.problems))
             options = flags.options("apply", allow_missing=source.allow_missing)
             options = replace(options, keep=keep, is_canary=canary)
             result, outcome = await run_switch("apply", switch, manager, options, tuple(wanted.problems))
@@ -108,7 +114,7 @@ def apply(  # noqa: PLR0913 - one per option
                 )
             return await go_back(result, outcome, switch, manager, options)
 
-    with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply"):
+    with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply", dry_run=dry_run):
         return finish(asyncio.run(go()))
 
 

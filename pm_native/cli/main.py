@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line; prints, but never exits."""
     from pm_native.cli.report import Presentation, failure  # noqa: PLC0415 - keeps `--help` light
 
-    shown = Presentation()
+    shown = Presentation(as_root=_as_root(arguments))
     try:
         code = cli.main(args=list(arguments), prog_name="pm-native", standalone_mode=False, obj=shown)
     except click.exceptions.Exit as error:
@@ -99,6 +99,17 @@ def run(arguments: Sequence[str]) -> int:
     except PmNativeError as error:
         return failure(error, shown)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _as_root(arguments: Sequence[str]) -> str:
+    """The command line behind sudo, where that is another and means the same."""
+    if os.geteuid() == 0 or "--user" in arguments:
+        return ""
+    import shlex  # noqa: PLC0415 - not for --help
+
+    # sudo has a PATH of its own: the program is named as it was found.
+    program = [sys.executable, "-m", "pm_native"] if sys.argv[0].endswith("__main__.py") else [sys.argv[0]]
+    return f"sudo {shlex.join([*program, *arguments])}"
 
 
 def run_process() -> None:

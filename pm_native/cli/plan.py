@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import click
 
 from pm_native.cli.options import with_format, with_json, with_scope, with_source
 from pm_native.cli.plan_options import with_plan_options
-from pm_native.cli.report import Result, finish
-from pm_native.errors import ExitCode
+from pm_native.cli.report import finish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
+    from pm_native.cli.report import Result
     from pm_native.plan.model import PlanOptions
     from pm_native.unit.name import Scope
 
@@ -58,9 +57,8 @@ def plan(  # noqa: PLR0913 - one per option
     Changes nothing, and needs no rights but for environment files, which root alone may read: without, they are taken
     as unchanged. Exit code 0: nothing to do; 2: there are changes.
     """
-    from pm_native.cli.plan_text import plan_data, plan_lines  # noqa: PLC0415 - not for --help
+    from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.saved_plan import save_plan  # noqa: PLC0415 - not for --help
-    from pm_native.cli.style import Style  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
 
     wanted = wanted_bundle(source, generated, scope, root)
@@ -71,13 +69,7 @@ def plan(  # noqa: PLR0913 - one per option
             made = (await plan_switch(wanted.bundle, scope, root, manager, options, only_look=True)).plan
         if output is not None:
             save_plan(made, wanted.bundle, output)
-        return Result(
-            command="plan",
-            text="\n".join(plan_lines(made, Style(sys.stdout))),
-            data=plan_data(made),
-            exit_code=ExitCode.OK if made.is_empty else ExitCode.CHANGES,
-            diagnostics=tuple(wanted.problems),
-            hints=(f"next: pm-native apply {output}",) if output is not None else (),
-        )
+        result = preview("plan", made, tuple(wanted.problems))
+        return replace(result, hints=(f"next: pm-native apply {output}",)) if output is not None else result
 
     return finish(asyncio.run(go()))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from pm_native.cli.plan_options import option_words
+from pm_native.cli.report import Result
+from pm_native.cli.style import Style
+from pm_native.errors import ExitCode
 from pm_native.plan.model import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pm_native.cli.style import Style
+    from pm_native.errors import Diagnostic
     from pm_native.plan.model import Plan, Step
 
 _SIGNS = {
@@ -37,6 +42,17 @@ _VALUE_MAX = 100
 _CONTEXT = 20  # of what long values begin with alike
 _SHOWN = 200
 _DRIFT_SHOWN = 20
+
+
+def preview(command: str, plan: Plan, diagnostics: tuple[Diagnostic, ...] = ()) -> Result:
+    """What a command would do: the plan as a result, with the exit code that tells whether there is anything."""
+    return Result(
+        command=command,
+        text="\n".join(plan_lines(plan, Style(sys.stdout))),
+        data=plan_data(plan),
+        exit_code=ExitCode.OK if plan.is_empty else ExitCode.CHANGES,
+        diagnostics=diagnostics,
+    )
 
 
 def plan_lines(plan: Plan, style: Style) -> list[str]:

@@ -47,7 +47,9 @@ def repair(*, project: str, scope: Scope, root: Path | None) -> int:
         with locked(layout.lock(project)):
             done = repair_record(layout, Store(layout, project), project)
     except PermissionError as error:
-        raise AccessError(f"cannot write {error.filename}: permission denied", hint="use sudo") from error
+        raise AccessError(
+            f"cannot write {error.filename}: permission denied", hint="use sudo", needs_root=True
+        ) from error
     if done.installed is None:
         text = f"{project}: the record is fine, nothing was done"
         return finish(Result(command="repair", text=text, data={"repaired": False}))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import click
 
 from pm_native.cli.style import Style
-from pm_native.errors import ConfigError, ExitCode, Severity
+from pm_native.errors import AccessError, ConfigError, ExitCode, Severity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Presentation:
     as_json: bool = False
     diagnostic_format: str = "full"
     command: str = ""
+    as_root: str = (
+        ""  # the command line that has root run this very command; "" where root would do something else
+    )
 
 
 def presentation() -> Presentation:
@@ -80,6 +83,8 @@ def failure(error: PmNativeError, shown: Presentation) -> int:
     """Print a failure as the run speaks, and give its exit code."""
     found = error.diagnostics if isinstance(error, ConfigError) else ()
     told = None if isinstance(error, ConfigError) else error
+    if isinstance(error, AccessError) and error.needs_root and shown.as_root:
+        error.hint = f"run it as root: {shown.as_root}"
     result = Result(command=shown.command, exit_code=error.exit_code, diagnostics=found, error=told)
     return finish(result, shown)
 

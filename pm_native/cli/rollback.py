@@ -8,7 +8,7 @@ import click
 
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import finish
-from pm_native.cli.run_options import with_run_options
+from pm_native.cli.run_options import with_dry_run, with_run_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Examples:
   sudo pm-native rollback         to the last one before this that went well
   sudo pm-native rollback 3       to generation 3
+  sudo pm-native rollback 3 --dry-run   what that would change
   sudo pm-native history          which there are
 
 \b
@@ -31,11 +32,18 @@ The same without pm-native: put the old files back, systemctl daemon-reload, and
 )
 @click.argument("number", type=click.IntRange(1), required=False)
 @click.option("--project", help="Which project, where several are installed.")
+@with_dry_run
 @with_run_options
 @with_scope
 @with_json
-def rollback(
-    *, number: int | None, project: str | None, flags: RunFlags, scope: Scope, root: Path | None
+def rollback(  # noqa: PLR0913 - one per option
+    *,
+    number: int | None,
+    project: str | None,
+    dry_run: bool,
+    flags: RunFlags,
+    scope: Scope,
+    root: Path | None,
 ) -> int:
     """Go back to a generation that was applied before.
 
@@ -43,6 +51,7 @@ def rollback(
     makes a new generation, so that a rollback can be rolled back.
     """
     from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
+    from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import installed_project, manager_of, plan_switch  # noqa: PLC0415 - not for --help
     from pm_native.state.generations import Generations  # noqa: PLC0415 - not for --help
@@ -56,8 +65,10 @@ def rollback(
         bundle = generations.bundle(target)
         async with manager_of(scope, root) as manager:
             switch = await plan_switch(bundle, scope, root, manager)
+            if dry_run:
+                return preview("rollback", switch.plan)
             options = flags.options(f"rollback to {target}")
             return (await run_switch("rollback", switch, manager, options))[0]
 
-    with flags.lock(layout, installed.bundle.project, "rollback"):
+    with flags.lock(layout, installed.bundle.project, "rollback", dry_run=dry_run):
         return finish(asyncio.run(go()))

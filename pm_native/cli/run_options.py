@@ -41,8 +41,14 @@ class RunFlags:
         )
 
     @contextmanager
-    def lock(self, layout: Layout, project: str, command: str) -> Iterator[None]:
-        """Hold the lock of a project, waited for where the command line says so; LockedError names who holds it."""
+    def lock(self, layout: Layout, project: str, command: str, *, dry_run: bool = False) -> Iterator[None]:
+        """Hold the lock of a project, waited for where the command line says so; LockedError names who holds it.
+
+        Who changes nothing needs none.
+        """
+        if dry_run:
+            yield
+            return
         from pm_native.cli.report import Messages  # noqa: PLC0415 - not for --help
         from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
@@ -70,6 +76,13 @@ def with_settle(
         show_default=True,
         metavar="SECONDS",
         help=words,
+    )
+
+
+def with_dry_run(function: Callable[..., int]) -> Callable[..., int]:
+    """`--dry-run`: the plan alone; the command gets it as `dry_run`."""
+    return click.option("--dry-run", is_flag=True, help="Show the plan, as `plan` does; change nothing.")(
+        function
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from pm_native.compile.bundle import Bundle, Installed
     from pm_native.plan.model import Plan
     from pm_native.state.layout import Layout
+
+
+LINGER = Path("/var/lib/systemd/linger")  # logind's, with a file for each user that does (loginctl(1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,9 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
     wanted = scaled(bundle, kept)
     snapshot = await take_snapshot(layout, bundle.project, wanted, installed, manager)
     plan = make_plan(wanted, snapshot, options)
-    plan = replace(plan, drift=(*plan.drift, *_renamed_drift(bundle, layout)))
+    plan = replace(
+        plan, drift=(*plan.drift, *_renamed_drift(bundle, layout), *_linger_drift(bundle, layout))
+    )
     if not is_readable:
         what = (
             "has records that you may not read: taken as its unit files say, without what `scale` asked for"
@@ -157,6 +163,16 @@ def _renamed_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
         if sources and sources[0] == config:
             what = "was made by the same config under another name, and stays installed"
             yield Drift(project, what, f"pm-native remove {option}{project}")
+
+
+def _linger_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
+    """One line where the caller's manager, and all that it runs, ends with the caller's last session."""
+    if layout.scope is not Scope.USER or layout.root != Path("/"):
+        return
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    if not (LINGER / name).exists():
+        what = "stops when you log out, and does not start at boot: your service manager does not linger"
+        yield Drift(f"{bundle.project}.target", what, f"loginctl enable-linger {name}")
 
 
 def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:

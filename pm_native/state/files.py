@@ -156,4 +156,6 @@ def read_text(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        raise AccessError(f"cannot read {path}: permission denied", hint="use sudo") from error
+        raise AccessError(
+            f"cannot read {path}: permission denied", hint="use sudo", needs_root=True
+        ) from error

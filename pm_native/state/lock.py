@@ -35,7 +35,9 @@ def locked(
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _wait_for(path, until, on_wait, sleep)
     except PermissionError as error:
-        raise AccessError(f"cannot write {error.filename}: permission denied", hint="use sudo") from error
+        raise AccessError(
+            f"cannot write {error.filename}: permission denied", hint="use sudo", needs_root=True
+        ) from error
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{f'pm-native {command}'.strip()} (pid {os.getpid()})".encode(), 0)

@@ -24,7 +24,9 @@ def load_scale(records: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except PermissionError as error:
-        raise AccessError(f"cannot read {path}: permission denied", hint="use sudo") from error
+        raise AccessError(
+            f"cannot read {path}: permission denied", hint="use sudo", needs_root=True
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "remove it: the numbers of the config hold then"
         raise StateError(f"{path} is damaged: {error!r}", hint=hint) from error

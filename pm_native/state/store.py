@@ -44,7 +44,9 @@ class Store:
         except FileNotFoundError:
             return None
         except PermissionError as error:
-            raise AccessError(f"cannot read {self._path}: permission denied", hint="use sudo") from error
+            raise AccessError(
+                f"cannot read {self._path}: permission denied", hint="use sudo", needs_root=True
+            ) from error
         except UnicodeDecodeError as error:
             raise self._damaged(str(error)) from error
         try:
@@ -162,7 +164,9 @@ def known_projects(directory: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except PermissionError as error:
-        raise AccessError(f"cannot read {directory}: permission denied", hint="use sudo") from error
+        raise AccessError(
+            f"cannot read {directory}: permission denied", hint="use sudo", needs_root=True
+        ) from error
 
 
 def _has_record(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 from contextlib import asynccontextmanager
 
@@ -52,6 +53,10 @@ class SwitchHost:
         monkeypatch.setenv("PATH", str(home / "programs"))  # no systemctl, systemd-analyze or journalctl
         monkeypatch.chdir(home)
         monkeypatch.setattr("pm_native.bus.dbus.connect", self._connect)
+        self.linger = home / "linger"
+        self.linger.mkdir()
+        (self.linger / pwd.getpwuid(os.geteuid()).pw_name).touch()
+        monkeypatch.setattr("pm_native.cli.switch.LINGER", self.linger)
         self.units = home / ".config/systemd/user"
         names = ["shop.target", "shop-web.service", "shop-api.target"]
         known = {name: name for name in names} | dict.fromkeys(INSTANCES, "shop-api@.service")

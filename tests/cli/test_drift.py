@@ -142,6 +142,18 @@ def test_project_under_its_old_name_is_told_until_it_is_removed(host: SwitchHost
     assert host(PLAN).out == "store: nothing to do, 6 files unchanged\n"
 
 
+def test_user_whose_manager_ends_with_the_session_is_told_how_to_keep_it(host: SwitchHost) -> None:
+    (mark,) = host.linger.iterdir()
+    mark.unlink()
+    said = host(APPLY)
+    told = (
+        "! shop.target stops when you log out, and does not start at boot: your service manager does not linger"
+        f" (loginctl enable-linger {mark.name})\n"
+    )
+    assert (said.code, told in said.err) == (0, True)
+    assert host(PLAN).out == told + NOTHING
+
+
 def test_no_prune_leaves_what_has_gone_and_the_next_apply_without_it_prunes(host: SwitchHost) -> None:
     host(APPLY)
     host.config(ONLY_API)

@@ -15,6 +15,7 @@ import pytest
 
 from pm_native.bus.fake import Behaviour
 from pm_native.bus.manager import BusLostError
+from pm_native.state.layout import user_layout
 from pm_native.state.lock import locked
 from tests.apply.hosts import DiskManager
 from tests.cli.switch_host import CONFIG, SwitchHost
@@ -86,6 +87,41 @@ def test_second_apply_and_plan_have_nothing_to_do(host: SwitchHost) -> None:
     assert host.manager.calls == []
     said = host(PLAN)
     assert (said.code, said.out, said.err) == (0, "shop: nothing to do, 6 files unchanged\n", "")
+
+
+def test_dry_run_is_the_plan_and_changes_nothing(host: SwitchHost) -> None:
+    apply = "apply --user -f pm-native.toml --settle 0"
+    shown = host("plan --user -f pm-native.toml")
+    said = host(f"{apply} --dry-run")
+    assert (said.code, said.out, said.err) == (2, shown.out, shown.err)
+    assert (host.units.exists(), host.manager.calls) == (False, [])
+    assert host(apply).code == 0
+    assert host(f"{apply} --dry-run").code == 0
+    host.config(CONFIG.replace("1000", "1001"))
+    assert host(apply).code == 0
+    before = (host.units / "shop-web.service").read_text()
+    rollback = host("rollback --user 1 --dry-run")
+    assert (rollback.code, rollback.out) == (
+        2,
+        (
+            "~ shop-web.service  ExecStart= changed\n"
+            "    ExecStart: :/bin/sleep 1001 -> :/bin/sleep 1000\n"
+            "⟳ reload unit files  unit files have changed\n"
+            "↻ restart shop-web.service  ExecStart= changed\n"
+            "shop: 1 to change, 1 to restart, 5 unchanged\n"
+        ),
+    )
+    with locked(user_layout(os.environ).lock("shop"), "apply"):  # who changes nothing waits for nobody
+        remove = json.loads(host("remove --user shop --dry-run --json").out)
+    assert (remove["command"], remove["exit_code"]) == ("remove", 2)
+    assert {step["action"] for step in remove["data"]["steps"]} == {
+        "stop",
+        "delete",
+        "unlink",
+        "reload-manager",
+    }
+    assert (host.units / "shop-web.service").read_text() == before
+    assert host.manager.calls == []
 
 
 def test_change_is_told_with_old_and_new_value(host: SwitchHost) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from typing import NoReturn
 
 import pytest
 
+from pm_native.cli.main import run
 from pm_native.compile.project import compile_project
 from pm_native.errors import AccessError
 from pm_native.state.store import Store
@@ -185,6 +188,35 @@ def test_who_may_not_read_the_records_sees_what_the_unit_files_say(
         77,
         "error: cannot read the record: permission denied\n  hint: use sudo\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "line"),
+    [
+        ("/opt/x y/pm-native", "history shop", "sudo '/opt/x y/pm-native' history shop"),
+        (
+            "/opt/pm_native/__main__.py",
+            "diff --project 'a b'",
+            "sudo /usr/bin/python3 -m pm_native diff --project 'a b'",
+        ),
+    ],
+)
+def test_who_is_not_root_is_told_the_very_line_to_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], program: str, words: str, line: str
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise AccessError("cannot read the record: permission denied", hint="use sudo", needs_root=True)
+
+    monkeypatch.setattr("pm_native.cli.switch.installed_project", refuse)
+    monkeypatch.setattr(sys, "argv", [program])
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert run(shlex.split(words)) == 77
+    error = "error: cannot read the record: permission denied\n"
+    assert capsys.readouterr().err == f"{error}  hint: run it as root: {line}\n"
+    # Root would do something else, or is refused itself.
+    assert run([*shlex.split(words), "--user"]) == 77
+    assert capsys.readouterr().err == f"{error}  hint: use sudo\n"
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "/etc/a", "..", "a\\nb", "-a", "a@b", "a b", ""])

@@ -127,6 +127,11 @@ def test_records_are_closed_to_others_who_see_what_runs_by_the_unit_files(site: 
     plan = machine.run([*nobody, *ours, "plan", "-f", source], cwd="/", check=False)
     assert f"! {site.name} has records that you may not read" in plan.stdout
     assert plan.returncode == 2, plan.stderr  # three instances run, and two are in the config
+    apply = machine.run([*nobody, *ours, "apply", "-f", source], cwd="/", check=False)
+    assert (apply.returncode, apply.stderr.splitlines()[-1]) == (
+        77,
+        f"  hint: run it as root: sudo {machine.python} -m pm_native apply -f {source}",
+    )
 
 
 def use_all(site: Site) -> list[str]:
