@@ -19,6 +19,7 @@ from dbus_next.signature import Variant
 
 from pm_native.bus.address import bus_endpoints, no_bus_error
 from pm_native.bus.jobs import JobTable
+from pm_native.bus.lasting import LastingManager
 from pm_native.bus.manager import BusLostError, BusTimeoutError
 from pm_native.bus.replies import REREAD, decode_error
 from pm_native.bus.systemd import SYSTEMD, Call, SystemdManager
@@ -26,7 +27,7 @@ from pm_native.errors import AccessError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from pm_native.bus.address import Endpoint
     from pm_native.bus.manager import Manager, Property
@@ -50,19 +51,37 @@ _MATCH_OWNER = (
 
 @asynccontextmanager
 async def connect(
-    scope: Scope, *, environ: Mapping[str, str] | None = None, command: Sequence[str] = ()
+    scope: Scope,
+    *,
+    environ: Mapping[str, str] | None = None,
+    command: Sequence[str] = (),
+    on_loss: Callable[[BusLostError], None] | None = None,
 ) -> AsyncIterator[Manager]:
     """Connect to the manager of `scope`; the connection ends with the block.
 
-    `command` is the command line that the hint of an `AccessError` repeats behind `sudo`. Raises
+    With `on_loss` a connection that is lost is replaced by another one, as `LastingManager` says. `command` is the command line that the hint of an `AccessError` repeats behind `sudo`. Raises
     `UnavailableError` where there is no systemd or no bus, and `AccessError` where the bus turns us away.
     """
     env = os.environ if environ is None else environ
-    connection = await _open(scope, bus_endpoints(scope, env, os.getuid()), command)
+
+    async def opened() -> SystemdManager:
+        return SystemdManager(await _open(scope, bus_endpoints(scope, env, os.getuid()), command))
+
+    async def reopened() -> SystemdManager:
+        manager = await opened()
+        try:
+            await manager.version()  # the bus may be back before systemd is on it
+        except BaseException:
+            await manager.aclose()
+            raise
+        return manager
+
+    first = await opened()
+    manager: Manager = first if on_loss is None else LastingManager(first, reopened, on_loss=on_loss)
     try:
-        yield SystemdManager(connection)
+        yield manager
     finally:
-        await connection.aclose()
+        await manager.aclose()
 
 
 async def _open(scope: Scope, endpoints: Sequence[Endpoint], command: Sequence[str]) -> Connection:

@@ -7,7 +7,7 @@ loop, in the order in which they were submitted; a unit that hangs keeps its job
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from pm_native.bus.fake_unit import Behaviour, FakeUnit, become, fail, start
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pm_native.errors import PmNativeError
 
 
+_JOB_PATH = "/org/freedesktop/systemd1/job/"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeJob:
     """A job in the fake's queue."""
@@ -44,7 +47,7 @@ class FakeJob:
     @property
     def path(self) -> str:
         """Its D-Bus object."""
-        return f"/org/freedesktop/systemd1/job/{self.job_id}"
+        return f"{_JOB_PATH}{self.job_id}"
 
 
 @dataclass(slots=True)
@@ -69,6 +72,13 @@ class FakeManager:
         """Lose the bus: everybody who waits hears of it."""
         self._lost = self._lost or BusLostError(why)
         self._table.lose(self._lost)
+
+    def reconnected(self) -> FakeManager:
+        """The same systemd over another connection: its units, its queue, and the jobs that go on."""
+        other = replace(self, _table=JobTable(), _lost=None)
+        for job in self._queue.values():
+            asyncio.get_running_loop().call_soon(other._advance, job)  # noqa: SLF001 - of the same class
+        return other
 
     def finish(self, name: str, result: str) -> None:
         """End the job that is queued for a unit, with a result that systemd would tell."""
@@ -182,6 +192,12 @@ class FakeManager:
             queued = self._enqueue(job, unit, mode)
             end = self._table.waiter(queued.path)
         return QueuedJob(unit, queued.job_id, end, self.cancel_job)
+
+    async def attend(self, unit: str, job_id: int) -> JobHandle:
+        """See `Manager`."""
+        await self._round_trip()
+        end = self._table.waiter(f"{_JOB_PATH}{job_id}")
+        return QueuedJob(unit, job_id, end, self.cancel_job)
 
     async def cancel_job(self, job_id: int) -> None:
         """See `Manager`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
@@ -87,7 +88,9 @@ def become(unit: FakeUnit, job: JobType) -> None:
     """Put the unit into the state in which a finished job leaves it."""
     if job is JobType.STOP:
         unit.active_state, unit.sub_state, unit.main_pid, unit.invocation_id = "inactive", "dead", 0, ""
+        unit.state_change_usec = now_usec()
     elif job is not JobType.START or unit.active_state != "active":
+        unit.state_change_usec = now_usec()
         unit.active_state, unit.sub_state, unit.result = "active", "running", "success"
         unit.invocation_id = uuid.uuid4().hex
         unit.main_pid = int(unit.invocation_id[:4], 16) + 300
@@ -98,3 +101,9 @@ def fail(unit: FakeUnit, result: str, status: int = 0) -> None:
     """Put the unit into the failed state."""
     unit.active_state, unit.sub_state, unit.result = "failed", "failed", result
     unit.main_pid, unit.exec_main_status = 0, status
+    unit.state_change_usec = now_usec()
+
+
+def now_usec() -> int:
+    """The clock of `state_change_usec`."""
+    return time.monotonic_ns() // 1000

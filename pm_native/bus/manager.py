@@ -272,6 +272,10 @@ class Manager(Protocol):
         """
         ...
 
+    async def attend(self, unit: str, job_id: int) -> JobHandle:
+        """A handle for a job of `unit` that somebody asked for before; its end is heard of from now on."""
+        ...
+
     async def cancel_job(self, job_id: int) -> None:
         """Take a job out of the queue; nothing happens where it has ended already."""
         ...

@@ -205,6 +205,12 @@ class SystemdManager:
             end = connection.jobs.waiter(str(path))
         return QueuedJob(unit, int(str(path).rpartition("/")[2]), end, self.cancel_job)
 
+    async def attend(self, unit: str, job_id: int) -> JobHandle:
+        """See `Manager`."""
+        await self._connection.listen()
+        end = self._connection.jobs.waiter(f"{MANAGER_PATH}/job/{job_id}")
+        return QueuedJob(unit, job_id, end, self.cancel_job)
+
     async def cancel_job(self, job_id: int) -> None:
         """See `Manager`."""
         try:

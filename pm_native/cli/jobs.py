@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass, field
 
 from pm_native.bus.manager import JobType
 from pm_native.bus.scheduler import JobSpec
-from pm_native.cli.report import Result, finish, presentation
+from pm_native.cli.report import Messages, Result, finish, presentation
 from pm_native.cli.style import Style
 from pm_native.cli.target import manager_words, select
 from pm_native.errors import ExitCode
@@ -18,14 +18,15 @@ from pm_native.state.files import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from pm_native.apply.failures import UnitFailure
-    from pm_native.bus.manager import Manager
+    from pm_native.bus.manager import BusLostError, Manager
     from pm_native.bus.scheduler import JobOutcome
     from pm_native.cli.target import Selection
     from pm_native.compile.bundle import BundleUnit
     from pm_native.state.layout import Layout
+    from pm_native.unit.name import Scope
 
 _DONE = {"start": "started", "stop": "stopped", "restart": "restarted", "reload": "reloaded"}
 
@@ -47,14 +48,24 @@ class Batch:
     settle_sec: float
 
 
-def run_command(job: JobType, layout: Layout, words: Sequence[str], settle_sec: float) -> int:
-    """Run a job for what the words name, in one project or several, and give the exit code."""
+@asynccontextmanager
+async def connected(scope: Scope) -> AsyncIterator[Manager]:
+    """The manager of `scope`, over another connection where one is lost on the way: a run of jobs goes on then."""
     from pm_native.bus.dbus import connect  # noqa: PLC0415 - not for --help
 
+    def tell(lost: BusLostError) -> None:
+        Messages().say(f"{lost.message}: waiting for it to come back; no job is asked for twice")
+
+    async with connect(scope, command=sys.argv, on_loss=tell) as manager:
+        yield manager
+
+
+def run_command(job: JobType, layout: Layout, words: Sequence[str], settle_sec: float) -> int:
+    """Run a job for what the words name, in one project or several, and give the exit code."""
     selections = select(layout, words, need_one=True)
 
     async def go() -> list[Report]:
-        async with connect(layout.scope, command=sys.argv) as manager:
+        async with connected(layout.scope) as manager:
             return [
                 await run_batches([Batch(job_specs(job, item), settle_sec)], item, manager, layout)
                 for item in selections

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import replace
 
 import click
@@ -11,7 +10,7 @@ import click
 from pm_native.apply.roll import batches, watch_sec
 from pm_native.bus.manager import JobType
 from pm_native.bus.scheduler import JobSpec
-from pm_native.cli.jobs import Batch, result_of, run_batches
+from pm_native.cli.jobs import Batch, connected, result_of, run_batches
 from pm_native.cli.options import layout_of, with_json
 from pm_native.cli.report import finish
 from pm_native.cli.run_options import with_settle
@@ -66,13 +65,11 @@ def reload(*, words: tuple[str, ...], canary: bool, at_once: int | None, settle:
     Of a pool, one instance at a time: the next when the one before is ready again. Stops at the first that does not
     come back. A process with an ExecReload= reloads by that; a single one without it restarts.
     """
-    from pm_native.bus.dbus import connect  # noqa: PLC0415 - not for --help
-
     layout = layout_of(scope_of(user), None)
     selections = select(layout, words, need_one=True)
 
     async def go() -> list[Report]:
-        async with connect(layout.scope, command=sys.argv) as manager:
+        async with connected(layout.scope) as manager:
             reports = []
             for selection in selections:
                 services = await to_reload(selection, manager, layout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,9 +89,9 @@ async def manager_of(scope: Scope, root: Path | None) -> AsyncIterator[Manager |
     if root is not None:
         yield None
         return
-    from pm_native.bus.dbus import connect  # noqa: PLC0415 - not for --root
+    from pm_native.cli.jobs import connected  # noqa: PLC0415 - not for --root
 
-    async with connect(scope, command=sys.argv) as manager:
+    async with connected(scope) as manager:
         yield manager
 
 

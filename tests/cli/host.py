@@ -55,7 +55,7 @@ class CommandHost:
         monkeypatch.setattr("pm_native.monitor.procfs.Processes", lambda: Processes(root))
 
     @asynccontextmanager
-    async def _connect(self, scope: Scope, *, command: object = ()) -> AsyncIterator[Manager]:
+    async def _connect(self, scope: Scope, *, command: object = (), **_: object) -> AsyncIterator[Manager]:
         assert scope == "user"
         assert command
         yield self.manager

@@ -66,7 +66,7 @@ class SwitchHost:
         self.config(CONFIG)
 
     @asynccontextmanager
-    async def _connect(self, scope: Scope, *, command: object = ()) -> AsyncIterator[Manager]:
+    async def _connect(self, scope: Scope, *, command: object = (), **_: object) -> AsyncIterator[Manager]:
         assert (scope.value, bool(command)) == ("user", True)
         yield self.manager
 
