@@ -227,6 +227,16 @@ async def case_merged_jobs_end_for_all_who_asked(lab: Lab) -> None:
     assert [end.result for end in ends] == [JobResult.CANCELED] * 5
 
 
+async def case_a_job_of_before_is_attended(lab: Lab) -> None:
+    name = "c-attend.service"
+    await lab.install(FakeUnit(name=name, behaviour=Behaviour.HANGS))
+    first = await lab.manager.submit(JobType.START, name)
+    handle = await lab.manager.attend(name, first.job_id)
+    assert (handle.unit, handle.job_id) == (name, first.job_id)
+    assert (await job(lab, JobType.STOP, name)).result is JobResult.DONE
+    assert (await handle.result()).result is JobResult.CANCELED
+
+
 async def case_a_job_mode_decides_between_two_jobs(lab: Lab) -> None:
     name = "c-mode.service"
     await lab.install(FakeUnit(name=name, behaviour=Behaviour.HANGS))
