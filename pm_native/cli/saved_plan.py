@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 
 from pm_native.cli.plan_text import plan_data
 from pm_native.cli.switch import Wanted, caller_trust
@@ -78,7 +77,7 @@ def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, sc
         raise StateError(f"{path} is from a newer pm-native")
     bundle = bundle_from_json(data.get("bundle"), texts)
     for item in bundle.files:
-        if sha256(item.text.encode()).hexdigest() != item.sha256:
+        if not item.is_of(item.text.encode()):
             raise StaleError(f"{item.name} in the plan {path} has changed since it was saved")
     if bundle.scope is not scope:
         raise UsageError(f"the plan is for the {bundle.scope} manager")

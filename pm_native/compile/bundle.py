@@ -40,6 +40,12 @@ class BundleFile:
         """The permissions of the file."""
         return 0o644 if self.kind is FileKind.UNIT else 0o600
 
+    def is_of(self, data: bytes) -> bool:
+        """Whether these bytes, from wherever they were kept, are the file's."""
+        from hashlib import sha256  # noqa: PLC0415 - who only reads records hashes nothing
+
+        return sha256(data).hexdigest() == self.sha256
+
 
 def bundle_file(kind: FileKind, name: str, text: str) -> BundleFile:
     """The file with the hash of its text."""

@@ -14,7 +14,6 @@ import pwd
 import shutil
 import stat
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import StateError, UsageError
@@ -260,6 +259,6 @@ def _checked_text(directory: Path, item: BundleFile) -> str:
         data = (directory / item.name).read_bytes()
     except FileNotFoundError as error:
         raise StateError(f"{item.name} of the generation is missing") from error
-    if sha256(data).hexdigest() != item.sha256:
+    if not item.is_of(data):
         raise StateError(f"{directory / item.name} has changed since the generation was applied")
     return data.decode()

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 
-from pm_native.compile.bundle import MANIFEST_NAME, FileKind, bundle_from_json, bundle_to_json, json_text
+from pm_native.compile.bundle import MANIFEST_NAME, bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
 from pm_native.state.trust import Trust
 
@@ -166,7 +166,7 @@ def _checked_text(folder: Folder, item: BundleFile, hint: str) -> str:
         data = folder.read(item.name)
     except FileNotFoundError:
         raise StaleError(f"{path} is missing", hint=hint) from None
-    if sha256(data).hexdigest() != item.sha256:
+    if not item.is_of(data):
         raise StaleError(f"{path} has changed since it was generated", hint=hint)
     try:
         return data.decode()
@@ -186,8 +186,3 @@ def check_sources(bundle: Bundle, trust: Trust, since: str, hint: str) -> None:
             raise StaleError(message, hint=hint) from error
         if sha256(data).hexdigest() != source.sha256:
             raise StaleError(f"{source.path} has changed {since}", hint=hint)
-
-
-def unit_files(bundle: Bundle) -> list[BundleFile]:
-    """The unit files of a bundle, without its environment files."""
-    return [item for item in bundle.files if item.kind is FileKind.UNIT]

@@ -14,7 +14,7 @@ import pytest
 from pm_native.compile.bundle import MANIFEST_NAME
 from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
 from pm_native.model.record import SourceFile
-from pm_native.state.output import Written, read_set, unit_files, write_set
+from pm_native.state.output import Written, read_set, write_set
 from pm_native.state.trust import Folder
 from tests.plan.hosts import make_bundle, one, service_text
 
@@ -53,7 +53,6 @@ def folder(bundle: Bundle, tmp_path: Path) -> Path:
 
 def test_set_comes_back_as_it_was_written(bundle: Bundle, folder: Path) -> None:
     assert read_set(folder) == bundle
-    assert [item.name for item in unit_files(bundle)] == ["shop.target", "shop-web.service"]
 
 
 def test_environment_files_of_a_set_are_for_its_owner_alone(folder: Path) -> None:
