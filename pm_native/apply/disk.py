@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pm_native.plan.model import Plan, Step
     from pm_native.state.layout import Layout
 
-_ON_DISK = (Action.MAKE_DIRECTORY, Action.WRITE, Action.DELETE, Action.LINK, Action.UNLINK)
+_ON_DISK = (Action.MAKE_DIRECTORY, Action.WRITE, Action.DELETE, Action.REVERT, Action.LINK, Action.UNLINK)
 
 
 class Disk:
@@ -86,6 +86,8 @@ class Disk:
     def _path(self, step: Step) -> Path:
         if step.action is Action.MAKE_DIRECTORY:
             return self.layout.root / step.subject.lstrip("/")
+        if step.action is Action.REVERT:
+            return Path(step.subject)
         return file_path(self.layout, self.plan.project, step.kind, step.subject)
 
     def _run(self, step: Step, path: Path) -> None:

@@ -32,9 +32,7 @@ def with_plan_options(function: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--force", is_flag=True, help="Write over what was edited by hand; take away what is protected."
         ),
-        click.option(
-            "--reconcile", is_flag=True, help="Start and enable what was stopped or disabled by hand."
-        ),
+        click.option("--reconcile", is_flag=True, help="Undo what was stopped, disabled or set by hand."),
         click.option("--no-prune", is_flag=True, help="Leave what is no longer in the config as it is."),
     )
     wrapped: Callable[..., int] = collect

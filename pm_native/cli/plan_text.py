@@ -21,6 +21,7 @@ _SIGNS = {
     Action.STOP: ("-", "red"),
     Action.MAKE_DIRECTORY: ("+", "green"),
     Action.DELETE: ("-", "red"),
+    Action.REVERT: ("-", "red"),
     Action.LINK: ("+", "green"),
     Action.UNLINK: ("-", "red"),
     Action.RELOAD_MANAGER: ("⟳", "cyan"),
@@ -73,7 +74,9 @@ def plan_lines(plan: Plan, style: Style) -> list[str]:
 
 def _step_lines(step: Step, style: Style) -> Iterator[str]:
     sign, colour = _SIGNS.get(step.action, ("+", "green") if step.is_new else ("~", "yellow"))
-    word = _WORDS.get(step.action, "" if step.action in {Action.WRITE, Action.DELETE} else step.action.value)
+    word = _WORDS.get(
+        step.action, "" if step.action in {Action.WRITE, Action.DELETE, Action.REVERT} else step.action.value
+    )
     what = f"{word} {step.subject}".strip() if step.action is not Action.RELOAD_MANAGER else word
     yield f"{style(sign, colour)} {what}  {style(step.reason, 'dim')}"
     for change in step.changes:
@@ -105,7 +108,7 @@ def summary(plan: Plan) -> str:
     numbers = {
         "to add": sum(step.is_new for step in writes),
         "to change": sum(not step.is_new for step in writes),
-        "to remove": len(plan.of(Action.DELETE)),
+        "to remove": len(plan.of(Action.DELETE, Action.REVERT)),
         "to start": len(plan.of(Action.START)),
         "to watch": len(plan.of(Action.WATCH)),
         "to restart": len(plan.of(Action.RESTART)),

@@ -52,7 +52,7 @@ class LineProgress:
             counts = {"written": self._written, "removed": self._removed}
             told = [f"{count} {what}" for what, count in counts.items() if count]
             self.say(", ".join([*told, "manager reloaded"]))
-        elif step.action in {Action.DELETE, Action.UNLINK}:
+        elif step.action in {Action.DELETE, Action.REVERT, Action.UNLINK}:
             self._removed += 1
         elif step.action is not Action.RESET_FAILED:
             self._written += 1

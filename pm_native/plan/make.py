@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pm_native.compile.bundle import Bundle, BundleFile
-    from pm_native.plan.model import Snapshot
+    from pm_native.plan.model import DropIn, Snapshot
 
 
 FOLLOW = PlanOptions()
@@ -82,11 +82,12 @@ class _Planner:
         self.new_files = {item.name: item for item in wanted.files} if wanted else {}
         self.written: dict[str, Step] = {}
         self.drift: list[Drift] = []
+        self.overrides = [*overrides(self.asked, snapshot)] if self.asked is not None else []
 
     def plan(self, project: str) -> Plan:
         """All steps, phase by phase."""
         self.written = {step.subject: step for step in self._writes()}
-        changes = [*self.written.values(), *self._deletes(), *self._links()]
+        changes = [*self.written.values(), *self._deletes(), *self._reverts(), *self._links()]
         verdicts = Verdicts(
             self.wanted, self.snapshot, self.written, self.kept.units, self.options, gone=self.gone
         )
@@ -191,9 +192,18 @@ class _Planner:
             reason = f"{outdated[0]}{more} changed on disk since it was read"
             yield Step(Action.RELOAD_MANAGER, "systemd", reason)
 
+    def _reverts(self) -> Iterator[Step]:
+        for item, drift in self.overrides:
+            if self._is_reverted(item):
+                what = drift.what.removesuffix(f" by {item.path}")
+                yield Step(Action.REVERT, item.path, f"was set by hand: {drift.subject} {what}")
+
+    def _is_reverted(self, item: DropIn) -> bool:
+        return self.options.reconcile and item.is_property
+
     def _overrides(self) -> Iterator[Drift]:
         if self.asked is not None:
-            yield from overrides(self.asked, self.snapshot)
+            yield from (drift for item, drift in self.overrides if not self._is_reverted(item))
             yield from contents_drift(self.asked, self.snapshot)
 
     def _directories(self) -> Iterator[Step]:

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from pm_native.compile.bundle import Bundle, FileKind, Installed
 
 
+_CONTROL = ("/system.control", "/user.control")  # below /etc, ~/.config and /run (systemd.unit(5))
+
+
 class Action(StrEnum):
     """What a step does. The order of the members is the order of the phases.
 
-    WATCH looks whether what runs already stays up. ROLL restarts an instance of a pool when those before it are ready
+    REVERT takes away a drop-in that `systemctl set-property` made. WATCH looks whether what runs already stays up. ROLL restarts an instance of a pool when those before it are ready
     again.
     """
 
@@ -24,6 +27,7 @@ class Action(StrEnum):
     MAKE_DIRECTORY = "make-directory"
     WRITE = "write"
     DELETE = "delete"
+    REVERT = "revert"
     LINK = "link"
     UNLINK = "unlink"
     RELOAD_MANAGER = "reload-manager"
@@ -76,7 +80,7 @@ class PlanOptions:
     """What a plan may do beyond following the config.
 
     `adopt` takes over files that are not ours, `force` writes over what was edited by hand and takes away what is
-    protected, `reconcile` undoes what was stopped or disabled by hand, without `prune` nothing is taken away.
+    protected, `reconcile` undoes what was stopped, disabled or set by hand, without `prune` nothing is taken away.
     `as_wanted` names units that run on the wanted settings already, whatever the files say that are there now.
     `needs_directories` refuses units whose working directory is not there.
     """
@@ -123,6 +127,13 @@ class DropIn:
     path: str
     units: tuple[str, ...]
     text: str | None
+
+    @property
+    def is_property(self) -> bool:
+        """Whether `systemctl set-property` made it, of one unit."""
+        folder, _, _ = self.path.rpartition("/")
+        base, _, name = folder.rpartition("/")
+        return base.endswith(_CONTROL) and self.units == (name.removesuffix(".d"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +194,7 @@ class Plan:
     @property
     def changes_files(self) -> bool:
         """Whether the host would hold other files than before, which it can go back to."""
-        return bool(self.of(Action.WRITE, Action.DELETE, Action.LINK, Action.UNLINK))
+        return bool(self.of(Action.WRITE, Action.DELETE, Action.REVERT, Action.LINK, Action.UNLINK))
 
     def of(self, *actions: Action) -> tuple[Step, ...]:
         """The steps of these actions, in order."""

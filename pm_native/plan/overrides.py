@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pm_native.unit.file import Setting
 
 
-def overrides(wanted: Bundle, snapshot: Snapshot) -> Iterator[Drift]:
-    """Each drop-in that changes a setting of ours, by name; what it adds to ours is the administrator's own."""
+def overrides(wanted: Bundle, snapshot: Snapshot) -> Iterator[tuple[DropIn, Drift]]:
+    """Each drop-in that changes a setting of ours, and the words; what it adds to ours is the administrator's own."""
     if not snapshot.drop_ins:
         return
     texts = {item.name: item.text for item in wanted.files}
@@ -28,7 +28,10 @@ def overrides(wanted: Bundle, snapshot: Snapshot) -> Iterator[Drift]:
             continue
         more = f" (and {len(units) - 1} more)" if len(units) > 1 else ""
         if what := _what(item, texts[file_of[units[0]]]):
-            yield Drift(f"{units[0]}{more}", what, "a drop-in counts more than the config")
+            hint = (
+                "--reconcile takes it back" if item.is_property else "a drop-in counts more than the config"
+            )
+            yield item, Drift(f"{units[0]}{more}", what, hint)
 
 
 def _what(item: DropIn, ours: str) -> str:

@@ -293,7 +293,8 @@ def _is_socket(name: str) -> bool:
 
 
 def _is_troubled(state: UnitState) -> bool:
-    return state.active_state == "failed" or state.is_between_runs
+    # What is still on its way up may fall back by the time of its job, and a restart from there keeps the count.
+    return state.active_state in {"failed", "activating"}
 
 
 def _start_order(name: str) -> tuple[bool, str, int, str]:

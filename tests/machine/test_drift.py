@@ -137,7 +137,14 @@ def test_overrides_are_told_and_stay_in_force(site: Site) -> None:
         "NeedDaemonReload": "no",
     }
     assert site.applied().steps == []
-    machine.systemctl("revert", f"{site.name}-a.slice")
+    assert site.applied("--reconcile").steps == [
+        f"revert /etc/systemd/system.control/{control}",
+        f"revert /run/systemd/system.control/{control}",
+        "reload-manager systemd",
+    ]
+    assert machine.show(f"{site.name}-a.slice", "MemoryMax") == {"MemoryMax": str(100 * 2**20)}
+    assert machine.show(unit, "LimitNOFILE") == {"LimitNOFILE": "2000"}
+    assert site.applied("--reconcile").steps == []
     machine.run(["rm", "-r", f"/etc/systemd/system/{unit}.d"])
 
 

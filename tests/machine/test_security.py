@@ -107,7 +107,7 @@ def test_records_are_closed_to_others_who_see_what_runs_by_the_unit_files(site: 
     site.config(f'{FINE}instances = 2\nenvironment_files = ["a.env"]\n')
     site.write("a.env", "KEY=1\n")
     site.apply("--settle", "0")
-    site.pm_native("scale", "a=3", "--project", site.name, "--settle", "0")
+    site.pm_native("scale", "a=3", "--settle", "0")
     places = [f"/var/lib/pm-native/{site.name}", f"/etc/pm-native/{site.name}"]
     modes = machine.run(["find", *places, "-printf", "%y %m %p\\n"], check=False).stdout.splitlines()
     of_units = [line for line in modes if "/generations/" in line and "/files/" in line]

@@ -291,6 +291,31 @@ def test_drop_ins_that_override_are_told_and_those_that_add_are_not() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "is_taken"),
+    [
+        ("/etc/systemd/system.control/shop-web.service.d/50-Nice.conf", True),
+        ("/run/systemd/system.control/shop-web.service.d/50-Nice.conf", True),
+        ("/home/ada/.config/systemd/user.control/shop-web.service.d/50-Nice.conf", True),
+        ("/etc/systemd/system.control/shop-.service.d/50-Nice.conf", False),
+        ("/etc/systemd/system/shop-web.service.d/50-Nice.conf", False),
+    ],
+)
+def test_reconcile_takes_back_what_set_property_set_and_no_other_drop_in(
+    path: str, *, is_taken: bool
+) -> None:
+    bundle = one(service_text(service="Nice=5\n"))
+    item = DropIn(path=path, units=("shop-web.service",), text="[Service]\nNice=7\n")
+    host = replace(after_apply(bundle), drop_ins=(item,))
+    told = f"shop-web.service has another Nice= by {path}"
+    hint = "--reconcile takes it back" if is_taken else "a drop-in counts more than the config"
+    assert (steps(make_plan(bundle, host)), drift(make_plan(bundle, host))) == ([], [f"{told} ({hint})"])
+    plan = make_plan(bundle, host, PlanOptions(reconcile=True))
+    why = "was set by hand: shop-web.service has another Nice="
+    taken = [f"revert {path}: {why}", "reload-manager systemd: unit files have changed"]
+    assert (steps(plan), drift(plan)) == ((taken, []) if is_taken else ([], [f"{told} ({hint})"]))
+
+
 def test_drop_in_of_a_template_is_told_once() -> None:
     names = tuple(f"shop-api@{number}.service" for number in (1, 2, 3))
     item = DropIn(path="/d/x.conf", units=names, text="[Service]\nUser=root\n")
