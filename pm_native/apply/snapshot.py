@@ -50,7 +50,8 @@ async def take_snapshot(
     """The snapshot; `manager` None: offline, no states."""
     bundles = [bundle for bundle in (wanted, installed.bundle if installed else None) if bundle is not None]
     files = {item.name: item for bundle in reversed(bundles) for item in bundle.files}
-    masked = {name for name, item in files.items() if _is_mask(file_path(layout, project, item.kind, name))}
+    unit_files = [name for name, item in files.items() if item.kind is FileKind.UNIT]
+    masked = {name for name in unit_files if _is_mask(layout.units / name)}
     files = {name: item for name, item in files.items() if name not in masked}
     texts: dict[str, str] = {}
     unreadable: set[str] = set()
