@@ -82,14 +82,18 @@ health.ready = {{ output = "serving", {fast} }}
 
 [process.strict]
 command = "sleep 1000"
-health = {{ strict = true, alive = {{ file = "{folder}/alive", interval = "2s", retries = 2 }} }}
+health = {{ strict = true, alive = {{ file = "/", interval = "20s", retries = 3 }} }}
+
+[process.ill]
+command = "sleep 1000"
+health.alive = {{ file = "{folder}/alive", {fast} }}
 
 [process.own]
 command = "/bin/sh -c 'systemd-notify --ready --status=mine; exec sleep 1000'"
 health = {{ ready.notify = true, alive = {{ file = "/", {fast} }} }}
 
 [process.linked]
-command = ["/bin/sh", "-c", "ln -sf /root/.linked/secret /tmp/{name}-link; exec sleep 1000"]
+command = ["/bin/sh", "-c", "ln -sf {folder}/closed/secret /tmp/{name}-link; exec sleep 1000"]
 user = "daemon"
 health.alive = {{ file = "/tmp/{name}-link", action = "status", retries = 1, {fast} }}
 
@@ -98,7 +102,7 @@ command = ["/bin/sh", "-c", "exec sleep 1000"]
 autostart = false
 health.ready = {{ file = "{folder}/late", {fast} }}
 """
-NAMES = ("alone", "behind", "pool@1", "pool@2", "told", "written", "strict", "own", "linked")
+NAMES = ("alone", "behind", "pool@1", "pool@2", "told", "written", "strict", "ill", "own", "linked")
 
 
 @pytest.fixture
@@ -122,10 +126,9 @@ def shows(site: Site, unit: str, pattern: str) -> str:
 
 def test_one_monitor_looks_as_each_program_could_and_is_not_missed(site: Site) -> None:
     machine = site.machine
-    for name in ("alive", "secret"):
+    for name in ("alive", "closed/secret"):
         site.write(name, "")
-    machine.write("/root/.linked/secret", "")
-    machine.run(["chmod", "700", "/root", "/root/.linked"])
+    machine.run(["chmod", "700", f"{site.folder}/closed"])
     machine.run(["mkdir", "-p", f"/var/log/{site.name}"])
     machine.write(f"/var/log/{site.name}/told.log", "serving, in a former life\n")
     site.config(CONFIG.format(name=site.name, folder=site.folder, fast=FAST))
@@ -151,8 +154,25 @@ def test_one_monitor_looks_as_each_program_could_and_is_not_missed(site: Site) -
     assert machine.run(["cat", f"/proc/{behind}/root/tmp/peer"]).stdout == "1"  # daemon
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & site.environment(units["strict"]).keys()
     assert shows(site, monitor, r"monitors \d+ programs") == f"monitors {len(NAMES)} programs"
+    kill(site, units)
+    change(site, units)
+    site.remove()
+    assert machine.run(["pgrep", "-f", "runtime/monitor.py"], check=False).stdout == ""
 
-    # It is killed, while one program starts: nobody misses it, and the next one goes on where it was.
+
+def restarted(site: Site, unit: str) -> None:
+    """Wait until systemd has restarted a unit."""
+    machine = site.machine
+    until(
+        lambda: machine.show(unit, "NRestarts")["NRestarts"] != "0",
+        what=lambda: "\n".join(machine.journal(unit)),
+    )
+    machine.wait_until(unit, ActiveState="active")
+
+
+def kill(site: Site, units: dict[str, str]) -> None:
+    """The monitor is killed, while one program starts: nobody misses it, and the next one goes on where it was."""
+    machine, monitor = site.machine, monitor_of(site)
     machine.systemctl("start", "--no-block", units["late"])
     shows(site, units["late"], r"waiting for ready: file late: no such file or directory \(attempt \d+\)")
     before = {name: machine.show(unit, "MainPID", "NRestarts") for name, unit in units.items()}
@@ -163,24 +183,32 @@ def test_one_monitor_looks_as_each_program_could_and_is_not_missed(site: Site) -
     site.write("late", "")
     machine.wait_until(units["late"], ActiveState="active")
     machine.run(["kill", "-TERM", before["pool@2"]["MainPID"]])
-    machine.wait_until(units["pool@2"], ActiveState="active", NRestarts="1")
+    restarted(site, units["pool@2"])
     machine.run(["rm", f"{site.folder}/alive"])
-    machine.wait_until(units["strict"], NRestarts="1")
-    after = {name: machine.show(unit, "MainPID", "NRestarts") for name, unit in units.items()}
-    assert {name for name in units if after[name] != before[name]} == {"pool@2", "strict"}
-    assert [line for line in machine.journal(units["strict"]) if line.startswith("unhealthy: file alive:")]
-
-    # Another check: another monitor, and the same programs.
+    restarted(site, units["ill"])
     site.write("alive", "")
-    machine.wait_until(units["strict"], ActiveState="active")
+    after = {name: machine.show(unit, "MainPID", "NRestarts") for name, unit in units.items()}
+    assert {name for name in units if after[name] != before[name]} == {"pool@2", "ill"}
+    assert [line for line in machine.journal(units["ill"]) if line.startswith("unhealthy: file alive:")]
+
+
+def change(site: Site, units: dict[str, str]) -> None:
+    """Another check: another monitor, and the same programs. And back: a monitor beside each."""
+    machine, monitor = site.machine, monitor_of(site)
     text = CONFIG.format(name=site.name, folder=site.folder, fast=FAST)
     site.config(text.replace('file = "/", interval', 'file = "/", jitter = "0%", interval'))
     steps = site.applied().steps
     assert steps[-2:] == ["reload-manager systemd", f"restart {monitor}"]
     assert not [step for step in steps[:-2] if step.split()[0] in {"start", "stop", "restart", "roll"}]
     shows(site, monitor, f"monitors {len(NAMES) + 1} programs")
-    site.remove()
-    assert machine.run(["pgrep", "-f", "runtime/monitor.py"], check=False).stdout == ""
+
+    site.config(text.replace('monitor = "host"', 'monitor = "instance"'))
+    site.apply()
+    assert machine.show(monitor, "LoadState", "ActiveState") == {
+        "LoadState": "not-found",
+        "ActiveState": "inactive",
+    }
+    shows(site, units["pool@1"], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
 
 
 def test_commands_of_checks_are_what_processes_of_the_unit_are(site: Site) -> None:
