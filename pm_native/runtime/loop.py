@@ -62,22 +62,23 @@ class Loop:
 
     def step(self) -> None:
         """Wait for the next event or timer, and make the calls that are due."""
-        self._call_ready(self._wait())
-        if not self._timers or self._timers[0][0] > monotonic():
-            return
-        # What has come while a call took its time is not late.
-        self._call_ready(0.0)
+        took_time = self._call_ready(self._wait())
+        if took_time and self._timers and self._timers[0][0] <= monotonic():
+            self._call_ready(0.0)  # what has come in the meantime is not late
         while self._timers and self._timers[0][0] <= monotonic():
             timer = heappop(self._timers)[2]
             if timer.call is not None:
                 call, timer.call = timer.call, None
                 call()
 
-    def _call_ready(self, wait: float | None) -> None:
-        for descriptor, _ in self._poll.poll(wait):
+    def _call_ready(self, wait: float | None) -> bool:
+        """Make the calls of what is ready within so many milliseconds; whether there was something."""
+        ready = self._poll.poll(wait)
+        for descriptor, _ in ready:
             call = self._watched.get(descriptor)  # an earlier call may have taken it out
             if call is not None:
                 call()
+        return bool(ready)
 
     def _wait(self) -> float | None:
         """Milliseconds until the next timer, rounded up by poll; None: for ever."""

@@ -100,6 +100,11 @@ def family_of(host: str) -> int:
     return 0
 
 
+def is_looked_up(host: str) -> bool:
+    """Whether to find the address of a host may take its time."""
+    return host != LOCAL_NAME and not family_of(host)
+
+
 def resolved(address: tuple[str, int]) -> tuple[int, Address]:
     """The family and address of a host; a literal one is not looked up, which would load half a MiB of libraries."""
     host, port = address
@@ -139,12 +144,7 @@ class Connection:
     def begin(self) -> Self:
         """Begin to connect; it may be done at once."""
         given = self._address
-        if (
-            self._place.is_shared
-            and not isinstance(given, str)
-            and given[0] != LOCAL_NAME
-            and not family_of(given[0])
-        ):
+        if self._place.is_shared and not isinstance(given, str) and is_looked_up(given[0]):
             self._look_up(*given)
         else:
             self._open()
