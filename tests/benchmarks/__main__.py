@@ -23,6 +23,7 @@ from tests.benchmarks.messages.booted import broker_figures
 from tests.benchmarks.messages.figures import message_figures
 from tests.benchmarks.messages.soak import soak_figure
 from tests.benchmarks.rolling import kill_figures, rolling_figures
+from tests.benchmarks.watch import watch_figures
 from tests.machine.harness import MachineUnavailableError
 
 TYPE_CHECKING = False
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "switch": switch_figures,
     "health": health_figures,
     "host": host_figures,
+    "watch": watch_figures,
     "messages": message_figures,
     "soak": soak_figure,
     "broker": broker_figures,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -10,6 +11,8 @@ from tests.cli.shop import CONFIG, Ran
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.shop import Shop
 
 FILES = [
@@ -275,3 +278,44 @@ def test_ports_of_a_procfile_stay_when_an_entry_is_added(shop: Shop) -> None:
     assert "Environment=PORT=5000\n" in (shop.folder / "build/systemd/shop-web.service").read_text()
     assert second.out.startswith("wrote Procfile.lock: ")
     assert not shop.run("generate", "--project", "shop").out.startswith("wrote")
+
+
+def watched(shop: Shop, monkeypatch: pytest.MonkeyPatch, library: Path, **environment: str) -> str:
+    """The command of a watcher, with the library that it needs in this folder."""
+    (library / "inotify").mkdir(parents=True)
+    (library / "inotify/__init__.py").touch()
+    monkeypatch.delitem(sys.modules, "inotify", raising=False)
+    monkeypatch.syspath_prepend(str(library))
+    for name, value in environment.items():
+        monkeypatch.setattr(sys, name, value)
+    shop.write(CONFIG.replace("[process.worker]", 'watch = "."\n\n[process.worker]'))
+    assert shop.generate().code == 0
+    text = (shop.folder / "build/systemd/shop-web-watch.service").read_text(encoding="utf-8")
+    return next(line for line in text.splitlines() if line.startswith("ExecStart="))
+
+
+def test_library_of_a_virtualenv_is_named_to_the_units(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their interpreter is the one below the virtualenv, which does not see what is in it.
+    command = watched(shop, monkeypatch, tmp_path / "venv", prefix="/opt/venv", base_prefix="/usr")
+    assert f" --library={tmp_path}/venv " in command
+    assert "/runtime/watch/__main__.py " in command
+
+
+def test_library_of_the_whole_host_is_found_without_a_word(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = watched(shop, monkeypatch, tmp_path / "host", prefix="/usr", base_prefix="/usr")
+    assert "--library=" not in command
+
+
+def test_library_that_is_not_there_ends_it_with_the_way_out(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "inotify", None)  # type: ignore[arg-type]  # what the import system takes for "none"
+    shop.write(CONFIG.replace("[process.worker]", 'watch = "."\n\n[process.worker]'))
+    ran = shop.generate()
+    assert (ran.code, ran.out, shop.files()) == (78, "", {})
+    assert "watching files needs the Python library inotify" in ran.err
+    assert "hint: apt-get install python3-inotify, or pip install 'pm-native[watch]'" in ran.err

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from pm_native.bus.fake import Behaviour, FakeUnit
+from pm_native.compile.bundle import BundleUnit
 from tests.cli.host import CommandHost
 from tests.cli.switch_host import SwitchHost
 from tests.monitor.fakes import SHOP, running
@@ -78,6 +80,22 @@ def test_project_without_its_tasks(host: CommandHost) -> None:
         "restart shop-api@2.service",
     ]
     assert (said.code, said.out) == (0, "shop: 3 reloaded\n")
+
+
+def test_watchers_are_left_alone(host: CommandHost) -> None:
+    watcher = BundleUnit("shop-api-watch.service", "shop-api-watch.service", "api", helper="watch")
+    host.install(replace(SHOP, units=(*SHOP.units, watcher)))
+    host.manager.add(running(watcher.name))
+    assert host("reload --user --settle 0.01 api").out == "shop: 2 reloaded\n"
+    assert jobs(host) == ["restart shop-api@1.service", "restart shop-api@2.service"]
+    assert watcher.name in " ".join(jobs_of_stop(host))
+
+
+def jobs_of_stop(host: CommandHost) -> list[str]:
+    """What `stop` of a process asks for."""
+    host.manager.calls.clear()
+    assert host("stop --user api").code == 0
+    return jobs(host)
 
 
 def test_several_at_a_time(host: CommandHost) -> None:

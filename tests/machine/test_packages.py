@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from tests.machine.conftest import give_up
-from tests.machine.harness import CHECKOUT, Machine, MachineUnavailableError
+from tests.machine.harness import CHECKOUT, Machine, MachineUnavailableError, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +107,27 @@ def open_shop(machine: Machine) -> None:
         machine.run(["pm-native", *words], cwd="/srv/shop")
 
 
+WATCHED = """
+[project]
+name = "seen"
+[process.web]
+command = ["sh", "-c", "cat app; exec sleep infinity"]
+watch = "app"
+"""
+
+
+def check_that_files_are_watched(machine: Machine) -> None:
+    """The library that watches is Debian's own, and the runtime is where the package has put it."""
+    machine.write("/srv/seen/pm-native.toml", WATCHED)
+    machine.write("/srv/seen/app", "one\n")
+    machine.run(["pm-native", "apply", "-f", "pm-native.toml", "--settle", "0.2"], cwd="/srv/seen")
+    machine.write("/srv/seen/app", "two\n")
+    unit = "seen-web.service"
+    until(lambda: "two" in machine.journal(unit), what=lambda: "\n".join(machine.journal(unit)))
+    assert "app changed: restarting seen-web.service" in machine.journal(unit)
+    machine.run(["pm-native", "remove", "seen"])
+
+
 def runs(machine: Machine) -> dict[str, str]:
     """The main process of each unit that runs."""
     return {unit: machine.show(unit, "MainPID", "ActiveState")["MainPID"] for unit in RUNNING}
@@ -148,6 +169,7 @@ def test_deb_installs_runs_upgrades_and_goes_and_the_projects_run_on(
     assert clean.run(["dpkg-query", "--show", "--showformat", "${Version}", "pm-native"]).stdout != OLDER
     assert runs(clean) == before
     assert clean.run(["pm-native", "plan"], cwd="/srv/shop").returncode == 0
+    check_that_files_are_watched(clean)
 
     removed = clean.run(["dpkg", "--remove", "pm-native"])
     assert "The units of these projects stay in /etc/systemd/system and run on: shop\n" in removed.stdout

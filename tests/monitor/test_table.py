@@ -59,6 +59,13 @@ def test_running_unit_has_all_its_figures(tmp_path: Path) -> None:
     ]
 
 
+def test_watcher_has_a_line_of_its_own(tmp_path: Path) -> None:
+    watcher = BundleUnit("shop-api-watch.service", "shop-api-watch.service", "api", helper="watch")
+    manager = TableManager()
+    manager.add(running(API.name), running(watcher.name))
+    assert [row.label for row in table(tmp_path, manager, (API, watcher))] == ["api@1", "api-watch"]
+
+
 def test_cpu_share_is_the_time_used_over_the_time_since_the_start(tmp_path: Path) -> None:
     manager = TableManager()
     manager.add(running(API.name, main_pid=812))

@@ -168,7 +168,9 @@ class Watcher:
         message = printable(message)
         about = "OBJECT_SYSTEMD_USER_UNIT" if self._user else "OBJECT_SYSTEMD_UNIT"
         fields = [f"{about}={unit}" for unit in units]
-        if not (units and tell.log(message, priority, "", self._identifier, *fields)):
+        # By hand it says all on standard error, which is the journal's where systemd has started it.
+        is_in_journal = units and b"JOURNAL_STREAM" in os.environb
+        if not (is_in_journal and tell.log(message, priority, "", self._identifier, *fields)):
             say(message, priority)
 
 
