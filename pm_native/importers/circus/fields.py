@@ -153,7 +153,7 @@ _SOCKET = (
 _PLUGIN = (
     Field(
         "use",
-        "of flapping: `StartLimitBurst=`, `StartLimitIntervalSec=`",
+        "of flapping: `StartLimitBurst=`, `StartLimitIntervalSec=`; of CommandReloader: `watch` of each program that is given by a path",
         "",
         "others: see what they say of themselves",
     ),

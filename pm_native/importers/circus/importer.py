@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
@@ -11,9 +11,12 @@ from pm_native.importers.circus.fields import DAEMON_KEYS, DAEMON_OWN_KEYS, FIEL
 from pm_native.importers.circus.sockets import read_socket
 from pm_native.importers.circus.values import Values
 from pm_native.importers.circus.watcher import Around, Flapping, WatcherReader
+from pm_native.importers.common import is_wrapper
 from pm_native.importers.pool import in_order
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Project
+from pm_native.model.watch import Watch
+from pm_native.runtime.watch.patterns import literal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +32,10 @@ if TYPE_CHECKING:
 
 _FILE_NAME = re.compile(r"circus(?:d)?(?:[.-][\w.-]+)?\.(?:ini|conf)")
 _GENERAL_FOLDERS = frozenset({"etc", "circus", "circus.d", "conf.d", ""})
+_RELOADER = "CommandReloader"
 _PLUGINS = {
     "ResourceWatcher": "limits do: MemoryMax= and CPUQuota=, or a health check that asks for memory",
     "WatchDog": "a program that speaks sd_notify(3) is watched by WatchdogSec=, others by a health check",
-    "CommandReloader": "restart it when you deploy: systemctl restart UNIT",
     "HttpObserver": "a health check does: `health` in the native config",
     "RedisObserver": "a health check does: `health` in the native config, with a command",
 }
@@ -92,7 +95,7 @@ class _Reader:
         flapping = self.plugins()
         sockets = self.sockets()
         self.tell_others()
-        processes = self.watchers(umask, flapping, sockets)
+        processes = self.reloaded(self.watchers(umask, flapping, sockets))
         if not processes:
             if not self.problems.has_errors:
                 hint = "a program is a section [watcher:NAME] with cmd; includes are read where they are"
@@ -161,12 +164,36 @@ class _Reader:
                 hint = "systemctl reset-failed UNIT, then start; `delay` and `max_delay` of the native config wait"
                 self.problems.note(section.span, message, code="circus-flapping", hint=hint)
                 continue
+            if use == _RELOADER:
+                continue
             hint = _PLUGINS.get(use, "find out what it does for you: it runs in no program of ours")
             message = (
                 f"{section.name.removeprefix('plugin:')}: the plugin {use or 'without `use`'} is left out"
             )
             self.problems.warning(section.span, message, code="circus-plugin", hint=hint, lost=True)
         return found
+
+    def reloaded(self, processes: tuple[Process, ...]) -> tuple[Process, ...]:
+        """The processes, restarted when their program changes where the plugin for that is loaded."""
+        places = [
+            section.span
+            for section in self.config.sections.values()
+            if section.name.startswith("plugin:")
+            and (self.values(section).text("use") or "").strip().rpartition(".")[2] == _RELOADER
+        ]
+        if not places:
+            return processes
+        # circus looks at the file that `cmd` names from its own folder on: a name alone is found on the PATH.
+        return tuple(
+            replace(
+                process,
+                watch=Watch(patterns=(literal(process.command[0]),)),
+                origins={**process.origins, "watch": places[0]},
+            )
+            if "/" in process.command[0] and not is_wrapper(process.command[0])
+            else process
+            for process in processes
+        )
 
     def sockets(self) -> dict[str, Socket]:
         """The sockets by name, in small letters as circus has them."""
