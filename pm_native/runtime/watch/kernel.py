@@ -31,10 +31,19 @@ _HEAD_BYTES = 16
 _BUFFER_BYTES = 65536
 
 
+_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
+
+
 class Kernel:
-    """One queue of events. OSError with ENOSPC or EMFILE where the kernel gives no more."""
+    """One queue of events. OSError with ENOSPC or EMFILE where the kernel gives no more.
+
+    `room` is how many folders it may be told of: half of what all programs of one user have together, so that no tree
+    takes everything from the others.
+    """
 
     def __init__(self) -> None:
+        with open(_LIMIT, encoding="ascii") as stream:  # noqa: PTH123 - pathlib is heavy
+            self.room = int(stream.read()) // 2
         try:
             self.descriptor: int = calls.inotify_init()
         except calls.InotifyError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +19,7 @@ LONGEST_HOLD_SEC = 10.0
 FORGOTTEN_SEC = 60.0
 # Files of new names in one folder, from which on any name there is one of the program's.
 NAMES_IN_FOLDER = 3
+CHAIN_MAX = 10_000  # what is remembered of a program that never uses a name twice
 
 
 class Pace:
@@ -36,6 +39,7 @@ class Pace:
         self._restarted: float | None = None
         self._gap = 0.0  # from the restart to the first change after it, for the last restart
         self._chain: set[str] = set()
+        self._crowded: set[str] = set()  # folders with several of the chain
         self._echoes = 0.0
 
     def change(self, path: str, now: float) -> None:
@@ -71,12 +75,12 @@ class Pace:
         """Whether the change may be the program's own, now that it is known to make some."""
         if path in self._chain or (self._restarted is not None and now - self._restarted < ECHO_SEC):
             return True
-        folder = _folder(path)
-        return sum(_folder(other) == folder for other in self._chain) >= NAMES_IN_FOLDER
+        return _folder(path) in self._crowded
 
     def _calm(self) -> None:
         self._echoes = self.wait_sec = 0.0
         self._chain.clear()
+        self._crowded.clear()
 
     @property
     def due(self) -> float | None:
@@ -95,7 +99,10 @@ class Pace:
     def take(self, now: float) -> list[str]:
         """The files that have changed: the restart is now."""
         files = sorted(self.files)
-        self._chain = {*self._chain, *self.files} if self._echoes else set(self.files)
+        is_longer = self._echoes and len(self._chain) < CHAIN_MAX
+        self._chain = {*self._chain, *self.files} if is_longer else set(self.files)
+        folders = Counter(map(_folder, self._chain))
+        self._crowded = {folder for folder, count in folders.items() if count >= NAMES_IN_FOLDER}
         self.files.clear()
         self._restarted = now
         return files

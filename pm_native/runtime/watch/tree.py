@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LOST = ""  # the path of changes that the kernel had no room to tell of
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _CLOSED = (errno.EACCES, errno.EPERM)
+_TOLD_MAX = 100  # who may write there could have it say new things without end
 
 
 class Tree:
@@ -39,9 +40,8 @@ class Tree:
         self._changed = changed
         self._warn = warn
         self._told: set[str] = set()
-        self._folders: dict[
-            int, list[str]
-        ] = {}  # several where the config names one folder by several paths
+        # The paths by watch: several where the config names one folder by several.
+        self._folders: dict[int, list[str]] = {}
         self._watches: dict[str, int] = {}
 
     @property
@@ -94,13 +94,10 @@ class Tree:
             elif mask & k.MOVED_AWAY and self._leave(path) and selection.is_inside(path):
                 self._changed(path)
             return
-        if not has_come:
-            if mask & (k.REMOVED | k.MOVED_AWAY):
-                self._leave(path)  # a link to a folder
-        elif selection.holds(path) and os.path.islink(path):
-            self._leave(path)
-            if self._may_follow(path):
-                self._enter(path, is_new=True)
+        if mask & k.NAMES:
+            self._leave(path)  # a link to a folder was there, if that was watched
+        if has_come and selection.holds(path) and os.path.islink(path) and self._may_follow(path):
+            self._enter(path, is_new=True)
         if selection.wants(path) and (not mask & k.CREATED or is_whole(path)):
             self._changed(path)
 
@@ -147,6 +144,8 @@ class Tree:
 
     def _watch(self, folder: str, *, follow: bool, is_found: bool) -> bool:
         """Watch one folder. Whether that makes a difference: not where it is gone, closed, or found a second time."""
+        if len(self._folders) >= self._kernel.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
         try:
             watch = self._kernel.add(folder, self._mask(folder) | (0 if follow else k.DO_NOT_FOLLOW))
         except OSError as error:
@@ -204,7 +203,7 @@ class Tree:
         return False
 
     def _tell(self, message: str) -> None:
-        if message not in self._told:
+        if message not in self._told and len(self._told) < _TOLD_MAX:
             self._told.add(message)
             self._warn(message)
 

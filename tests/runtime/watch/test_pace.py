@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pm_native.runtime.watch.pace import LONGEST_WAIT_SEC, Pace, words_of
+from pm_native.runtime.watch.pace import CHAIN_MAX, LONGEST_WAIT_SEC, Pace, words_of
 
 DELAY = 0.3
 
@@ -133,6 +133,14 @@ def test_it_is_forgotten_after_a_while() -> None:
     day = Day()
     day.waits("app.js", after=1, times=6)
     assert day.waits("app.js", after=61, times=1) == [DELAY]
+
+
+def test_names_without_end_are_not_all_remembered() -> None:
+    day = Day()
+    for number in range(30):
+        day.waits(*(f"out/{number}-{item}" for item in range(1000)), after=0.2, times=1)
+    assert len(day.pace._chain) <= CHAIN_MAX + 1000
+    assert day.pace.wait_sec == LONGEST_WAIT_SEC
 
 
 def test_gap_is_the_time_since_the_last_restart() -> None:

@@ -240,6 +240,17 @@ def test_links_to_folders_are_followed_within_the_project_only(
     assert it.changes() == []
 
 
+def test_file_that_takes_the_place_of_a_link_to_a_folder_ends_its_watch(
+    desk: Callable[..., Desk], shop: Path
+) -> None:
+    (shop / "src/doc").symlink_to("../doc")
+    it = desk("src/**")
+    assert it.folders() == [".", "src", "src/doc", "src/lib"]
+    it.write("plain").replace(shop / "src/doc")
+    assert it.changes() == ["src/doc"]
+    assert it.folders() == [".", "src", "src/lib"]
+
+
 def test_folder_that_is_named_is_watched_although_it_is_a_link_to_elsewhere(
     desk: Callable[..., Desk], shop: Path
 ) -> None:
@@ -277,14 +288,26 @@ def test_queue_that_really_runs_over_is_told(desk: Callable[..., Desk], shop: Pa
     assert LOST in it.changes()
 
 
+def test_tree_takes_no_more_than_half_of_all_watches(desk: Callable[..., Desk], shop: Path) -> None:
+    kernel = Kernel()
+    limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text(encoding="ascii"))
+    assert kernel.room == limit // 2
+    kernel.room = 3
+    it = desk("src/**", kernel=kernel)
+    assert it.folders() == [".", "src", "src/lib"]
+    (shop / "src/more").mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        it.changes()
+
+
 class Full(Kernel):
     """A kernel that watches so many folders."""
 
-    room = 3
+    real_room = 3
 
     def add(self, folder: str, mask: int) -> int:
         watch = super().add(folder, mask)
-        if watch > self.room:
+        if watch > self.real_room:
             self.remove(watch)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
         return watch
