@@ -16,6 +16,8 @@ from pm_native.compile.names import (
     watch_name,
 )
 from pm_native.compile.sandbox import STRICT, Rule, writable_paths
+from pm_native.model.project import SECOND
+from pm_native.model.quantity import format_duration
 from pm_native.model.record import OnChange
 from pm_native.runtime.watch.patterns import Selection, is_within, literal
 from pm_native.unit import directive as d
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 # No library, no more watches, a command line that makes no sense: starting again mends none of them.
 _FINAL_CODES = "69 71 78"
+_LONGEST_DELAY_USEC = 3600 * SECOND
 _OTHERWISE = {
     rule.directive.name: rule
     for rule in (
@@ -143,6 +146,10 @@ def check_watch(process: Process, options: CompileOptions, problems: Diagnostics
     if process.schedule:
         message = "a task with a schedule runs when it is time: there is nothing to restart"
         problems.error(place, message, code="watch-schedule", hint="take `watch` or `schedule` out")
+    if watch.delay_usec > _LONGEST_DELAY_USEC:
+        message = f"a delay of {format_duration(watch.delay_usec)}: nobody would wait for that restart"
+        hint = f"a second or two; at most {format_duration(_LONGEST_DELAY_USEC)}"
+        problems.error(process.origin("watch.delay"), message, code="watch-delay", hint=hint)
     if options.library is None:
         report_missing(
             place,
