@@ -313,7 +313,7 @@ def test_library_of_the_whole_host_is_found_without_a_word(
 def test_library_that_is_not_there_ends_it_with_the_way_out(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "inotify", None)  # type: ignore[arg-type]  # what the import system takes for "none"
+    monkeypatch.setitem(sys.modules, "inotify", None)  # what the import system takes for "there is none"
     shop.write(CONFIG.replace("[process.worker]", 'watch = "."\n\n[process.worker]'))
     ran = shop.generate()
     assert (ran.code, ran.out, shop.files()) == (78, "", {})
