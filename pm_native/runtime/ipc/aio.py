@@ -7,7 +7,7 @@ import logging
 from typing import cast
 
 from pm_native.runtime.ipc.errors import Disconnected, IpcError, NoResponders, Timeout
-from pm_native.runtime.ipc.frames import Splitter, frame
+from pm_native.runtime.ipc.frames import Splitter, frame, read_little
 from pm_native.runtime.ipc.outbox import DROP_OLDEST
 from pm_native.runtime.ipc.reader import Frames, Message, Reader, delays, error_of, socket_path
 from pm_native.runtime.ipc.subscription import Subscription
@@ -387,6 +387,7 @@ class _Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without being of the class
+        read_little(transport)
 
     def data_received(self, data: bytes) -> None:
         take = self._client.take if self.greeted.done() else self._take_greeting

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import cast
 
 from pm_native.runtime.ipc.errors import AccessDenied, Busy, IpcError, TooBig
-from pm_native.runtime.ipc.frames import Splitter, frame
+from pm_native.runtime.ipc.frames import Splitter, frame, read_little
 from pm_native.runtime.ipc.identity import Unidentified
 from pm_native.runtime.ipc.peers import Peer
 from pm_native.runtime.ipc.routing import Router
@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol, Peer):
         """Find out who it is; who may not connect is told so, and is let go."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without being of the class
         self._transport.set_write_buffer_limits(high=0)
+        read_little(self._transport)
         try:
             admitted = self._broker.admit(transport.get_extra_info("socket"))
         except (IpcError, Unidentified) as error:

@@ -19,6 +19,7 @@ ID, BODY, END = b',"id":', b',"body":', b"}\n"
 ID_SIZE, BODY_SIZE = len(ID), len(BODY)
 CLOSE = ord("}")
 ID_MAX = 64
+READ_SIZE = 64 * 1024
 # A head longer than this is not kept: who keeps them has a bound on memory.
 HEAD_MAX = 384
 
@@ -113,3 +114,9 @@ def id_of(value: object) -> bytes:
     if len(text) > ID_MAX:
         raise BadFrame(f"an id is at most {ID_MAX} bytes")
     return text
+
+
+def read_little(transport: object) -> None:
+    """Have a transport of asyncio's own make room for 64 KiB: it does so for each read, and the usual 256 KiB are slow."""
+    if hasattr(transport, "max_size"):  # uvloop's has none, and needs none
+        transport.max_size = READ_SIZE

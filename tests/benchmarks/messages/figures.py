@@ -133,8 +133,9 @@ def measure(stack: Stack, what: str, path: str) -> dict[str, float]:
         else:
             running.enter_context(broker(stack, what, path))
             role = "listen" if what is TOPIC else "answer"
+            alone = ["1"] if stack.module == "ours" and what is ONE else []
             other = running.enter_context(
-                program(*roles, role, path, environment=environment, name="worker")
+                program(*roles, role, path, *alone, environment=environment, name="worker")
             )
             other.line()
         words = ["publish", path] if what is TOPIC else ["ask", path, "1" if what is ONE else "100"]

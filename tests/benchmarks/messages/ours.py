@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 WINDOW = 1000
 
 
-def answer(path: str) -> None:
-    """Answer calls."""
-    runner()(_answer(path))
+def answer(path: str, in_flight: int = 100) -> None:
+    """Answer calls: each by itself, or as they come."""
+    if in_flight == 1:
+        with ipc.connect(path) as client:
+            load.say(ready=True)
+            client.serve({"": lambda message: message.body})
+    else:
+        runner()(_answer(path))
 
 
 async def _answer(path: str) -> None:
