@@ -39,7 +39,7 @@ class Bridge:
         self._is_closed = False
         self._delay = FIRST_DELAY_SEC
         self._lost = 0
-        self._undelivered = 0
+        self._has_dropped = False
         self._told = b""
         self._retry: Timer | None = None
         self._connect()
@@ -88,10 +88,10 @@ class Bridge:
     def _take(self, frame: bytes) -> None:
         """A frame of the broker, whose keys come in an order that is known."""
         if frame.startswith(b'{"op":"send"'):
-            if not self._deliver(frame[frame.index(BODY) + len(BODY) : -1]):
-                self._undelivered += 1
-                if self._undelivered == 1:
-                    tell.log("messages are dropped: the program does not read its channel", tell.WARNING)
+            is_delivered = self._deliver(frame[frame.index(BODY) + len(BODY) : -1])
+            if not is_delivered and not self._has_dropped:
+                self._has_dropped = True
+                tell.log("messages are dropped: the program does not read its channel", tell.WARNING)
         elif frame.startswith(b'{"op":"hello"'):
             self._delay = FIRST_DELAY_SEC
             if self._lost:

@@ -51,30 +51,51 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
 PAGE = CHECKOUT / "docs" / "performance.md"
 # Files in memory where that can be: no benchmark is about the disk, and a disk is never twice the same.
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+HEAD = ("| what | pm-native | peer | ratio | bar | |", "|---|---|---|---|---|---|")
 VERDICTS = {True: "✓", False: "missed", None: "-"}
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
-def table(figures: list[Figure]) -> str:
-    """The figures in Markdown."""
-    rows = ["| what | pm-native | peer | ratio | bar | |", "|---|---|---|---|---|---|"]
-    rows += [
+def rows_of(figures: list[Figure]) -> list[str]:
+    """The figures as rows of Markdown."""
+    return [
         f"| {item.what} | {item.ours} | {item.peer} | {item.ratio} | {item.bar} | {VERDICTS[item.reached]} |"
         for item in figures
     ]
-    return "\n".join(rows)
+
+
+def table(rows: list[str]) -> str:
+    """The rows under their head."""
+    return "\n".join([*HEAD, *rows])
+
+
+def with_others(rows: list[str], page: str) -> list[str]:
+    """The rows of the page, with these in the place of those that say the same, or at the end."""
+    subjects = {subject(row) for row in rows}
+    old = [line for line in page.splitlines() if line.startswith("| ") and line not in HEAD]
+    place = next((index for index, row in enumerate(old) if subject(row) in subjects), len(old))
+    before, after = (
+        [row for row in part if subject(row) not in subjects] for part in (old[:place], old[place:])
+    )
+    return [*before, *rows, *after]
+
+
+def subject(row: str) -> str:
+    """What a row is about: its first cell."""
+    return row.split(" | ", maxsplit=1)[0]
 
 
 def machine_line() -> str:
     """What the figures were measured on."""
-    return f"{os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}; medians of one run."
+    return f"{os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}; medians, rows of a kind of one run."
 
 
-def write_page(text: str) -> None:
-    """Put the figures between their marks in docs/performance.md."""
+def write_page(rows: list[str]) -> None:
+    """Put the rows between the marks in docs/performance.md; what was not measured stays."""
     page = PAGE.read_text(encoding="utf-8")
     head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
+    old, _, tail = rest.partition(END)
+    text = f"{machine_line()}\n\n{table(with_others(rows, old))}"
     PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
 
 
@@ -105,10 +126,10 @@ def main() -> int:
                 print(f"{name}: left out: {error}", file=sys.stderr)
     finally:
         shutil.rmtree(scratch)
-    text = f"{machine_line()}\n\n{table(figures)}"
-    print(text)
+    rows = rows_of(figures)
+    print(f"{machine_line()}\n\n{table(rows)}")
     if options.write:
-        write_page(text)
+        write_page(rows)
     return 0 if all(figure.reached is not False for figure in figures) else 1
 
 

@@ -11,6 +11,10 @@ from dbus_next.message import Message
 
 from tests.benchmarks.messages import load
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # dbus-next takes a full socket for a lost connection: no more may be under way than a socket holds.
 WINDOW = 100
 NAME, PATH = "bench.Messages", "/bench"
@@ -90,12 +94,12 @@ async def _listen(path: str) -> None:
     buses = [await _connect(path) for _ in range(load.SUBSCRIBERS)]
     seen = load.Seen(WINDOW, lambda count: buses[0].send(_signal("Ack", "u", count)))
 
-    def take(index: int, message: Message) -> None:
+    def take(taker: Callable[[str], None], message: Message) -> None:
         if message.member == "Message":
-            seen.take(index, message.body[0])
+            taker(message.body[0])
 
     for index, bus in enumerate(buses):
-        bus.add_message_handler(partial(take, index))
+        bus.add_message_handler(partial(take, seen.taker(index)))
         await _subscribe(bus, "Message")
     load.say(ready=True)
     await asyncio.Event().wait()

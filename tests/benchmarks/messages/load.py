@@ -17,7 +17,8 @@ BODY = "x" * 200
 SECONDS, WARM_UP = 1.0, 0.2
 SUBSCRIBERS = 10
 # The last body that is published; then the subscriber says how long messages took.
-LAST = "0" * 25 + BODY[25:]
+TAIL = BODY[25:]
+LAST = "0" * 25 + TAIL
 
 
 def say(**fields: object) -> None:
@@ -96,7 +97,7 @@ def ask_by_number(
 
 def stamped() -> str:
     """A body that says when it was published; the clock is the same in all processes."""
-    return f"{time.perf_counter():025.9f}" + BODY[25:]
+    return f"{time.perf_counter():025.9f}" + TAIL
 
 
 class Published:
@@ -161,14 +162,26 @@ class Seen:
         self._acknowledge = acknowledge
         self._times = Times()
 
-    def take(self, subscriber: int, body: str) -> None:
-        """One of them has got a message; the latency is that of the last one, who has it after all others."""
-        assert body[25:] == BODY[25:]
-        count = self._counts[subscriber] = self._counts[subscriber] + 1
-        if subscriber == SUBSCRIBERS - 1:
-            if body == LAST:
-                say(**spread(self._times.taken))
+    def taker(self, subscriber: int) -> Callable[[str], None]:
+        """What is to be called with each message that one of them gets."""
+        counts, every = self._counts, self._every
+        is_last = subscriber == SUBSCRIBERS - 1
+
+        def take(body: str) -> None:
+            assert body.endswith(TAIL)
+            count = counts[subscriber] = counts[subscriber] + 1
+            # The latency is that of the last one, who has it after all others.
+            if is_last and not self._has_timed(body):
                 return
-            self._times.add(float(body[:25]))
-        if not count % self._every and min(self._counts) == count:
-            self._acknowledge(count)
+            if not count % every and min(counts) == count:
+                self._acknowledge(count)
+
+        return take
+
+    def _has_timed(self, body: str) -> bool:
+        """Note how long it took; False for the last of all messages."""
+        if body == LAST:
+            say(**spread(self._times.taken))
+            return False
+        self._times.add(float(body[:25]))
+        return True

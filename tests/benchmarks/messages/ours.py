@@ -18,6 +18,8 @@ from tests.benchmarks.messages import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pm_native.runtime.ipc.reader import Message
 
 WINDOW = 1000
@@ -70,11 +72,12 @@ async def _listen(path: str) -> None:
 
     seen = load.Seen(WINDOW, acknowledge)
 
-    def sink(index: int, message: Message) -> None:
-        seen.take(index, str(message.body))
+    def sink(index: int) -> Callable[[Message], None]:
+        take = seen.taker(index)
+        return lambda message: take(message.body)  # type: ignore[arg-type]  # a string, as `take` asserts
 
     for index, client in enumerate(clients):
-        await client.subscribe("bench.topic", partial(sink, index))
+        await client.subscribe("bench.topic", sink(index))
     load.say(ready=True)
     await asyncio.Event().wait()
 

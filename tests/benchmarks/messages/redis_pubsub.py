@@ -77,16 +77,16 @@ def listen(path: str) -> None:
     channels = [_Channel(client, "bench.topic") for _ in range(load.SUBSCRIBERS)]
     seen = load.Seen(WINDOW, lambda count: client.publish("ack", _encode({"body": count})))
     poller = select.poll()
-    numbers = {}
+    takers = {}
     for index, channel in enumerate(channels):
         poller.register(channel.socket, select.POLLIN)
-        numbers[channel.socket.fileno()] = index
+        takers[channel.socket.fileno()] = channel, seen.taker(index)
     load.say(ready=True)
     while True:
         for descriptor, _ in poller.poll():
-            index = numbers[descriptor]
-            for item in channels[index].receive():
-                seen.take(index, str(item["body"]))
+            channel, take = takers[descriptor]
+            for item in channel.receive():
+                take(str(item["body"]))
 
 
 def publish(path: str) -> None:

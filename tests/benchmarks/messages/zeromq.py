@@ -92,14 +92,15 @@ def listen(path: str) -> None:
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
-    numbers = {socket: index for index, socket in enumerate(sockets)}
+    takers = {socket: seen.taker(index) for index, socket in enumerate(sockets)}
     load.say(ready=True)
     while True:
         for socket, _ in poller.poll():
+            take = takers[socket]
             try:
                 while True:
                     _, data = socket.recv_multipart(zmq.NOBLOCK)
-                    seen.take(numbers[socket], json.loads(data)["body"])
+                    take(json.loads(data)["body"])
             except zmq.Again:
                 pass
 
