@@ -85,9 +85,14 @@ def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, sc
 
 
 def check_saved(saved: SavedPlan, plan: Plan) -> None:
-    """StaleError where the plan that would be run now is another than the one that was saved."""
+    """StaleError where what would be done now is something else than what was saved.
+
+    What is left alone may differ: root sees more of it than who planned without rights.
+    """
     # Through JSON, since that is where the saved one has been.
-    if json.loads(json.dumps(plan_data(plan))) != saved.shown:
+    now = json.loads(json.dumps(plan_data(plan)))
+    shown = saved.shown if isinstance(saved.shown, dict) else {}
+    if any(now[key] != shown.get(key) for key in ("project", "steps", "options")):
         raise StaleError(
             "the host is not as it was when the plan was saved: what would be done now differs",
             hint="run `pm-native plan` again and look at it",

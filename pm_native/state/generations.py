@@ -2,7 +2,9 @@
 
 generations/7/record.json     who, when, what was planned, what came of it
 generations/7/manifest.json   the bundle
-generations/7/files/          the files of the bundle, environment files 0600
+generations/7/files/          the files of the bundle
+
+All for their owner alone: files 0600, folders 0700.
 history.jsonl                 the record of each generation, those that are no longer kept too
 """
 
@@ -89,8 +91,8 @@ class Generations:
         files = {}
         for item in bundle.files:
             data = item.text.encode()
-            if not _share(f"{last}/{item.name}", f"{scratch}/{_FILES}/{item.name}", data, item.mode):
-                files[scratch / _FILES / item.name] = (data, item.mode)
+            if not _share(f"{last}/{item.name}", f"{scratch}/{_FILES}/{item.name}", data):
+                files[scratch / _FILES / item.name] = (data, 0o600)
         files[scratch / _MANIFEST] = (json_text(bundle_to_json(bundle)).encode(), 0o600)
         files[scratch / _RECORD] = (_record_text(generation), 0o600)
         write_together(files)
@@ -199,12 +201,12 @@ class Generations:
         return self._directory / str(number)
 
 
-def _share(old: str, new: str, data: bytes, mode: int) -> bool:
+def _share(old: str, new: str, data: bytes) -> bool:
     """Give a file that is kept a second name where it is just that file: nothing writes to it under either."""
     try:
         with open(old, "rb", buffering=0) as stream:  # noqa: PTH123 - a thousand of them, and no path needed
             status = os.fstat(stream.fileno())
-            if stat.S_IMODE(status.st_mode) != mode or stream.readall() != data:
+            if stat.S_IMODE(status.st_mode) != 0o600 or stream.readall() != data:
                 return False
         os.link(old, new, follow_symlinks=False)
     except OSError:

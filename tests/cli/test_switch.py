@@ -512,9 +512,9 @@ def test_contents_that_a_process_reads_restart_it_and_are_told_to_nobody(host: S
     record = host.home / ".local/state/pm-native/shop/contents.json"
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
     digest = json.loads(record.read_text())[f"{host.home}/app"]
-    readable = [path for path in record.parent.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
-    assert readable
-    assert not any(digest in path.read_text() for path in readable)
+    kept = [path for path in record.parent.rglob("*") if path.is_file() and path != record]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+    assert not any(digest in path.read_text() for path in kept)
     host("remove --user shop")
     assert not record.parent.exists()
 

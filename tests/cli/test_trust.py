@@ -190,6 +190,23 @@ def test_who_may_not_read_the_records_sees_what_the_unit_files_say(
     )
 
 
+def test_plan_that_was_saved_without_rights_is_applied_with_them(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Store) -> NoReturn:
+        raise AccessError("cannot read the record: permission denied")
+
+    assert host("apply --user -f pm-native.toml --settle 0").code == 0
+    host.config(CONFIG.replace("1000", "1001"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "load", refuse)
+        said = host("plan --user -f pm-native.toml -o shop.plan")
+    assert (said.code, "records that you may not read" in said.out) == (2, True)
+    said = host("apply --user shop.plan --settle 0")
+    assert (said.code, said.err.count("restart shop-web.service")) == (0, 2), said.err
+    assert host.manager.calls == ["daemon-reload", "restart shop-web.service"]
+
+
 @pytest.mark.parametrize(
     ("program", "words", "line"),
     [
