@@ -67,3 +67,27 @@ def test_manager_types_load_no_bus_library() -> None:
 def test_planning_loads_no_bus_library() -> None:
     modules = loaded("import sys, pm_native.plan.make; print(*sys.modules)")
     assert HEAVY & modules == set()
+
+
+INSTALLED = """
+import sys
+from pathlib import Path
+from pm_native.cli.target import installed_bundles
+from pm_native.compile.bundle import Bundle, Installed
+from pm_native.state.layout import system_layout
+from pm_native.state.store import Store
+from pm_native.unit.name import Scope
+layout = system_layout(Path(sys.argv[1]))
+bundle = Bundle(project="shop", scope=Scope.SYSTEM, systemd_version=252)
+Store(layout, "shop").save(Installed(generation=1, bundle=bundle))
+assert installed_bundles(layout) == [bundle]
+print("loaded:", *sys.modules)
+"""
+
+
+def test_what_is_installed_is_read_without_the_compiler(tmp_path: Path) -> None:
+    modules = loaded(INSTALLED, str(tmp_path))
+    assert HEAVY & modules == set()
+    assert {name for name in modules if name.startswith(("pm_native.compile.", "pm_native.apply"))} == {
+        "pm_native.compile.bundle"
+    }

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from pm_native.cli.options import layout_of
-from pm_native.errors import PmNativeError, UnavailableError, UsageError, did_you_mean
+from pm_native.errors import AccessError, PmNativeError, UnavailableError, UsageError, did_you_mean
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pm_native.compile.bundle import Bundle, BundleUnit
+    from pm_native.compile.bundle import Bundle, BundleUnit, Installed
     from pm_native.state.layout import Layout
 
 
@@ -126,11 +126,21 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
 
 def installed_bundles(layout: Layout) -> list[Bundle]:
     """What is installed in a layout, by project; of records that the caller may not read, what the unit files say."""
-    from pm_native.apply.headers import installed_as_seen  # noqa: PLC0415 - not for --help
     from pm_native.state.store import known_projects  # noqa: PLC0415 - not for --help
 
-    found = (installed_as_seen(layout, project)[0] for project in known_projects(layout.state / "pm-native"))
+    found = (_installed(layout, project) for project in known_projects(layout.state / "pm-native"))
     return [installed.bundle for installed in found if installed is not None]
+
+
+def _installed(layout: Layout, project: str) -> Installed | None:
+    from pm_native.state.store import Store  # noqa: PLC0415 - not for --help
+
+    try:
+        return Store(layout, project).load()
+    except AccessError:
+        from pm_native.apply.headers import installed_as_seen  # noqa: PLC0415 - it loads much, and root needs none
+
+        return installed_as_seen(layout, project)[0]
 
 
 def installed_projects_of_user() -> list[str]:
