@@ -6,6 +6,7 @@ import re
 
 from pm_native.compile.check import report_missing
 from pm_native.compile.host import SYSTEM_PATH, is_version_manager_path
+from pm_native.compile.preload import is_node
 from pm_native.model.project import Counter
 from pm_native.unit.file import INSTANCE
 from pm_native.unit.name import Scope
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # What one argument or variable may have (MAX_ARG_STRLEN of the kernel, its NUL included).
 ARGUMENT_MAX = 128 * 1024 - 1
+NODE_INSTANCE = "NODE_APP_INSTANCE"
 # systemd's string_is_safe(): it refuses a program with these in its path.
 _UNSAFE_IN_PATH = re.compile(r"""["'\\\x00-\x1f\x7f]""")
 
@@ -100,7 +102,15 @@ def instance_counters(process: Process) -> tuple[Counter, ...]:
         if process.listen.port is None or process.listen.share
         else (Counter(variable="PORT", base=process.listen.port, span=process.origin("listen")),)
     )
-    return (*process.counters, *port)
+    return (*process.counters, *_of_node(process), *port)
+
+
+def _of_node(process: Process) -> tuple[Counter, ...]:
+    """NODE_APP_INSTANCE for programs of Node, as PM2 counts, unless the config counts in a way of its own."""
+    given = process.environment.keys() | process.file_environment.keys()
+    if process.counters or NODE_INSTANCE in given or not is_node(process):
+        return ()
+    return (Counter(variable=NODE_INSTANCE, base=0, span=process.origin("instances")),)
 
 
 def counted_command(process: Process, command: tuple[str, ...]) -> tuple[Text, ...]:

@@ -10,9 +10,10 @@ import re
 
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
 from pm_native.compile.listen import port_variable
-from pm_native.compile.names import prefix
+from pm_native.compile.names import instance_numbers, prefix
 from pm_native.compile.preload import preload_names, preload_variables
 from pm_native.compile.secrets import secret_variables
+from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.unit.directive import ENVIRONMENT, ENVIRONMENT_FILE
 from pm_native.unit.escape import UnrepresentableError, refuse_noncharacters
 from pm_native.unit.file import CONFIGURATION_DIRECTORY, INSTANCE, Setting
@@ -48,6 +49,9 @@ def environment_settings(
         yield Setting(
             ENVIRONMENT, words, origin=process.origin("instances"), why="the number of the instance"
         )
+        count = len(instance_numbers(process, options))
+        why = "how many there are: another number restarts none of them"
+        yield Setting(ENVIRONMENT, (instances_word(count),), origin=process.origin("instances"), why=why)
     if has_one_port(process):
         yield Setting(ENVIRONMENT, (f"PORT={port_variable(process)}",), origin=process.origin("listen"))
     for name, value in preload_variables(process, options).items():
@@ -64,15 +68,18 @@ def environment_settings(
             yield Setting(ENVIRONMENT, (f"{name}={variable.value}",), origin=variable.span)
     if needs_home(process, options):
         yield Setting(ENVIRONMENT, (f"HOME={ROOT_HOME}",), why="systemd gives a home to named users only")
+    folder = f"/pm-native/{project.name}"
     if in_file(process, extra_path):
-        path = (
-            CONFIGURATION_DIRECTORY,
-            f"/pm-native/{project.name}/{environment_file_name(project, process)}",
-        )
+        path = (CONFIGURATION_DIRECTORY, f"{folder}/{environment_file_name(project, process)}")
         place = process.origin("environment_files")
         yield Setting(
             ENVIRONMENT_FILE, (path,), origin=place, why="what may be secret, for root alone to read"
         )
+
+
+def instances_word(count: int) -> str:
+    """What the instances of a pool are told of how many they are."""
+    return f"{INSTANCES_VARIABLE}={count}"
 
 
 def has_one_port(process: Process) -> bool:
@@ -96,7 +103,7 @@ def computed_names(process: Process, extra_path: str) -> set[str]:
     """The variables whose value pm-native itself decides."""
     names = {counter.variable for counter in instance_counters(process)} | {*secret_variables(process)}
     if process.is_pool:
-        names.add(INSTANCE_VARIABLE)
+        names |= {INSTANCE_VARIABLE, INSTANCES_VARIABLE}
     if has_one_port(process):
         names.add("PORT")
     names |= preload_names(process)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 from pm_native.compile.bundle import FileKind, bundle_file
+from pm_native.compile.environment import instances_word
+from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.unit import directive as d
 from pm_native.unit.file import Setting, UnitFile
 from pm_native.unit.parse import parse_unit
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pm_native.compile.bundle import Bundle, BundleFile, BundleUnit
+    from pm_native.unit.directive import Directive
 
 
 def pool_sizes(bundle: Bundle) -> dict[str, int]:
@@ -54,10 +57,7 @@ def _scaled(bundle: Bundle, process: str, count: int) -> Bundle:
     return replace(
         bundle,
         units=(*others, *instances, replace(target, after=after)),
-        files=tuple(
-            _rewritten(item, f"{stem}@", after) if item.name == target.name else item
-            for item in bundle.files
-        ),
+        files=tuple(_of_size(item, stem, after) for item in bundle.files),
     )
 
 
@@ -65,21 +65,40 @@ def _number(name: str) -> str:
     return name.partition("@")[2].removesuffix(".service")
 
 
-def _rewritten(item: BundleFile, stem: str, instances: tuple[str, ...]) -> BundleFile:
-    """The target's file with Wants= of these instances, under the header with the hash of it."""
+def _of_size(item: BundleFile, stem: str, instances: tuple[str, ...]) -> BundleFile:
+    """A file of the bundle, changed where it knows the instances: the pool's target, and the template of them all."""
+    if item.name == f"{stem}.target":
+        wants = tuple(Setting(d.WANTS, (instance,)) for instance in instances)
+        return _rewritten(item, ("Unit", d.WANTS, f"{stem}@"), wants)
+    if item.name == f"{stem}@.service":
+        count = (Setting(d.ENVIRONMENT, (instances_word(len(instances)),)),)
+        return _rewritten(item, ("Service", d.ENVIRONMENT, f"{INSTANCES_VARIABLE}="), count)
+    return item
+
+
+def _rewritten(item: BundleFile, old: tuple[str, Directive, str], new: tuple[Setting, ...]) -> BundleFile:
+    """The file with these settings for those of the section and directive that begin so, under the header with its hash."""
+    section, directive, begin = old
     header, _, rest = item.text.partition("\n")
     note = rest.partition("\n")[0]
     sections = []
     for name, settings in parse_unit(item.text).sections:
-        kept = [
-            setting
-            for setting in settings
-            if not (setting.directive is d.WANTS and str(setting.words[0]).startswith(stem))
-        ]
-        if name == "Unit":
-            kept += [Setting(d.WANTS, (instance,)) for instance in instances]
+        kept: list[Setting] = []
+        given = False
+        for setting in settings:
+            if name == section and setting.directive is directive and _begins(setting, begin):
+                kept += () if given else new
+                given = True
+            else:
+                kept.append(setting)
+        if name == section and not given:
+            kept += new
         sections.append((name, tuple(kept)))
     body = render_unit(UnitFile((), tuple(sections)))
-    begin = header.rpartition(" sha256=")[0]
+    source = header.rpartition(" sha256=")[0]
     digest = sha256(body.encode()).hexdigest()
-    return bundle_file(FileKind.UNIT, item.name, f"{begin} sha256={digest}\n{note}\n{body}")
+    return bundle_file(FileKind.UNIT, item.name, f"{source} sha256={digest}\n{note}\n{body}")
+
+
+def _begins(setting: Setting, text: str) -> bool:
+    return isinstance(setting.words[0], str) and setting.words[0].startswith(text)

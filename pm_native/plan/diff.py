@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.plan.model import Change
 from pm_native.unit.directive import is_resource_control
 from pm_native.unit.escape import rendered
@@ -91,7 +92,9 @@ def needs_restart(changes: tuple[Change, ...]) -> bool:
     Only services and sockets do, and not with their limits: those, and a timer's next run, follow a reload of the
     manager at once. What [Unit] says of order and conditions counts at the next start.
     """
-    return any(_is_kept(*change.directive.partition(".")[::2]) for change in changes)
+    return any(
+        _is_kept(*change.directive.partition(".")[::2]) and not _is_count(change) for change in changes
+    )
 
 
 def is_live(changes: tuple[Change, ...]) -> bool:
@@ -102,6 +105,17 @@ def is_live(changes: tuple[Change, ...]) -> bool:
     """
     names = [change.directive.partition(".")[2] for change in changes]
     return bool(names) and all(map(_is_limit, names))
+
+
+def _is_count(change: Change) -> bool:
+    """Whether a pool is told of another number of its instances, which is news for those that start."""
+    if change.directive != "Service.Environment":
+        return False
+    old, new = (
+        [line for line in text.splitlines() if not line.lstrip('"').startswith(f"{INSTANCES_VARIABLE}=")]
+        for text in (change.old, change.new)
+    )
+    return old == new
 
 
 def _is_kept(section: str, name: str) -> bool:

@@ -54,10 +54,10 @@ def test_what_changed_alone_is_written(shop: Shop) -> None:
     before = shop.files()
     shop.write(CONFIG.replace("instances = 2", "instances = 3"))
     assert shop.generate().out == (
-        "~ shop-worker.target\nbuild/systemd: 1 changed, 4 unchanged, for systemd 252\n"
+        "~ shop-worker.target\n~ shop-worker@.service\nbuild/systemd: 2 changed, 3 unchanged, for systemd 252\n"
     )
     changed = {name for name, time in shop.files().items() if time != before[name]}
-    assert changed == {"shop-worker.target", "pm-native-manifest.json"}
+    assert changed == {"shop-worker.target", "shop-worker@.service", "pm-native-manifest.json"}
 
 
 def test_files_of_a_removed_process_go_and_foreign_ones_stay(shop: Shop) -> None:

@@ -130,11 +130,12 @@ def test_change_is_told_with_old_and_new_value(host: SwitchHost) -> None:
     assert host(PLAN).out == (
         "~ shop-api.target  Wants= changed\n"
         "    Wants: + shop-api@3.service\n"
-        "~ shop-api@.service  ExecStart= changed\n"
+        "~ shop-api@.service  ExecStart=, Environment= changed\n"
         "    ExecStart: :/bin/sleep 2000 -> :/bin/sleep 3000\n"
+        "    Environment: PM_NATIVE_INSTANCES=2 -> PM_NATIVE_INSTANCES=3\n"
         "⟳ reload unit files  unit files have changed\n"
-        "↻ restart shop-api@1.service  ExecStart= changed\n"
-        "↻ restart shop-api@2.service  ExecStart= changed\n"
+        "↻ restart shop-api@1.service  ExecStart=, Environment= changed\n"
+        "↻ restart shop-api@2.service  ExecStart=, Environment= changed\n"
         "▶ start shop-api@3.service  new\n"
         "shop: 2 to change, 1 to start, 2 to restart, 4 unchanged\n"
     )

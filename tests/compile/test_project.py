@@ -12,11 +12,16 @@ import pytest
 
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
+from pm_native.compile.scale import scaled
 from pm_native.errors import ConfigError, Diagnostics, Source
 from pm_native.model.health import Check, Health, Monitor, TcpProbe
 from pm_native.model.project import Counter, Dependency, Listen, Process, Project, Variable
 from tests.cases.case import compile_case, files_of, load_cases, rendered
 from tests.compile.fakes import FakeHost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pm_native.compile.bundle import Bundle
 
 CHECKOUT = Path(__file__).parent.parent.parent
 HASHES = """
@@ -148,6 +153,22 @@ def test_counters_of_importers_are_exported_before_the_port() -> None:
         "Wants=shop-web@0.service",
         "Wants=shop-web@1.service",
     ]
+
+
+def test_scaled_bundle_is_what_the_config_would_make_of_that_number() -> None:
+    def bundle(count: int) -> Bundle:
+        pool = replace(WEB, instances=count, environment={"A": Variable(value="PM_NATIVE_INSTANCES=9")})
+        project = Project(
+            name="shop",
+            source_path="/srv/shop/pm-native.toml",
+            directory=PurePosixPath("/srv/shop"),
+            processes=(pool,),
+            span=Source("pm-native.toml", "").whole(),
+        )
+        return compile_project(project, CompileOptions(host=FakeHost()), Diagnostics())
+
+    for old, new in ((2, 4), (4, 1), (2, 0), (0, 3)):
+        assert scaled(bundle(old), {"web": new}).files == bundle(new).files
 
 
 def test_long_chain_of_dependencies_is_no_recursion() -> None:

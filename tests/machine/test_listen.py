@@ -85,6 +85,8 @@ def test_pool_on_one_port(site: Site) -> None:
 
     # One started by hand beyond the pool takes part, and stops with the pool.
     machine.systemctl("start", f"{site.name}-api@7.service")
+    told = site.environment(f"{site.name}-api@7.service")
+    assert (told["PM_NATIVE_INSTANCE"], told["PM_NATIVE_INSTANCES"]) == ("7", "2")
     machine.systemctl("stop", f"{site.name}-api@1.service", f"{site.name}-api@2.service")
     assert answers(site, "3400") == ["7 1 True 3400"]
 
@@ -169,6 +171,10 @@ def test_unmodified_program_of_node(site: Site) -> None:
     while len(seen) < 3:
         seen.update(site.machine.run(["python3", "-c", FETCH, "3402"]).stdout.splitlines())
     assert seen == {f"{number} undefined" for number in (1, 2, 3)}
+    counted = [
+        site.environment(f"{site.name}-api@{number}.service")["NODE_APP_INSTANCE"] for number in (1, 2, 3)
+    ]
+    assert counted == ["0", "1", "2"]
     began = site.runs()
     site.machine.systemctl("restart", f"{site.name}-api@2.service")
     assert [name for name, run in site.runs().items() if began[name] != run] == [
@@ -275,6 +281,9 @@ def test_scale_is_kept_over_apply_and_reboot(fresh_machine: Machine) -> None:
         now = site.runs()
         assert {name for name in now if "@" in name} == four
         assert {name: now[name] for name in began} == began
+        # Those that ran before were told of two, and those that start of four.
+        counts = [site.environment(name)["PM_NATIVE_INSTANCES"] for name in sorted(four)]
+        assert counts == ["2", "2", "4", "4"]
         fresh_machine.reboot()
         fresh_machine.wait_until(f"{site.name}-api@4.service", ActiveState="active")
         assert {name for name in site.runs() if "@" in name} == four

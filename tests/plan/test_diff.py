@@ -55,6 +55,7 @@ def test_a_text_that_is_no_unit_file_differs_as_a_whole() -> None:
         ("Service", "Type=notify", True),
         ("Service", "User=bob", True),
         ("Service", "Environment=C=1", True),
+        ("Service", "Environment=PM_NATIVE_INSTANCES=3", False),
         ("Service", "EnvironmentFile=/x", True),
         ("Service", "WorkingDirectory=/x", True),
         ("Service", "StandardOutput=append:/x", True),
