@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from tests.machine.harness import until
@@ -10,6 +12,7 @@ from tests.machine.sites import new_site, processes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.machine.harness import Machine
     from tests.machine.sites import Site
@@ -22,7 +25,7 @@ mode.write_text("fine")
 leak = []
 def end(*_):
     if mode.read_text() == "drain":
-        time.sleep(4)
+        time.sleep(10)
     print("drained", flush=True)
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
@@ -158,7 +161,12 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
     site.config(
         server("plain", 4101, f'health = {{ http = {{ url = "/", body = "^none$" }}, {ALIVE} }}')
         + server("strict", 4102, f'health = {{ strict = true, alive = {{ http = "/", {ALIVE} }} }}')
-        + server("drain", 4103, f'health = {{ http = "/", {ALIVE} }}', 'stop = { mode = "mixed" }')
+        + server(
+            "drain",
+            4103,
+            f'health = {{ http = "/", {ALIVE} }}',
+            'stop = { mode = "mixed", timeout = "1min" }',
+        )
         + f'[process.told]\n{HTTP.format(port=4104)}\nuser = "daemon"\nhealth.output = "^Serving HTTP on"\n'
         + f"[process.boxed]\n{HTTP.format(port=4105)}\nhealth.tcp = 4105\n{BOX}"
         + '[process.pool]\ncommand = "exec python3 -m http.server $PORT"\nshell = true\ninstances = 2\nlisten = 4110\n'
@@ -207,6 +215,48 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
     assert not machine.run(["ps", "-p", drain], check=False).stdout.count(drain)
     site.remove()
     assert processes(machine, "runtime/run.py") == []
+
+
+TLS_SERVER = """\
+import http.server, os, ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("cert.pem", "key.pem")
+with http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), http.server.SimpleHTTPRequestHandler) as server:
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
+"""
+
+
+def test_https_trusts_whom_it_is_told_to(site: Site, tmp_path: Path) -> None:
+    words = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    )
+    words += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(words.split(), cwd=tmp_path, check=True, capture_output=True)
+    for name in ("key.pem", "cert.pem"):
+        site.write(name, (tmp_path / name).read_text())
+    site.write("tls.py", TLS_SERVER)
+    asked = {
+        "known": (4501, 'url = "https://127.0.0.1:4501/", ca = "cert.pem"'),
+        "open": (4502, 'url = "https://127.0.0.1:4502/", verify = false'),
+        "stranger": (4503, 'url = "https://127.0.0.1:4503/"'),
+    }
+    site.config(
+        "".join(
+            f'[process.{name}]\ncommand = "/usr/bin/python3 tls.py"\nlisten = {port}\nrestart = "no"\n'
+            f'start_timeout = "5s"\nhealth.ready = {{ http = {{ {http} }}, start_interval = "100ms" }}\n'
+            for name, (port, http) in asked.items()
+        )
+    )
+    failures = site.applied(code=4).failures
+    stranger = f"{site.name}-stranger.service"
+    assert [*failures] == [stranger], failures
+    told = site.machine.show(stranger, "StatusText")["StatusText"]
+    assert "certificate verify failed" in told, told
+    for name in ("known", "open"):
+        shown = site.machine.show(f"{site.name}-{name}.service", "ActiveState", "StatusText")
+        assert shown["ActiveState"] == "active"
+        assert shown["StatusText"].startswith("ready (http 200 in "), shown
 
 
 def test_a_start_that_fails_says_why(site: Site, monitor: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
+from tests.machine.harness import until
 from tests.machine.load import Load
 from tests.machine.sites import new_site, processes
 
@@ -136,6 +138,35 @@ def test_instance_that_keeps_ending_leaves_the_socket_to_the_others(site: Site) 
     site.machine.run(["rm", "/tmp/crash2"])
     site.machine.wait_until(unit, ActiveState="active", SubState="running")
     assert answers(site, "3401") == ["1 1 True 3401", "2 1 True 3401"]
+
+
+def test_instances_that_are_killed_are_back_and_leave_nothing(site: Site) -> None:
+    """While clients ask: what a killed one had under way is lost, and nothing else."""
+    machine = site.machine
+    site.config(
+        '[process.api]\ncommand = "python3 server.py"\ninstances = 3\nrestart = { delay = "50ms" }\n'
+        "listen = { port = 3406, share = true }\nhealth.alive = { file = '/', interval = '200ms' }\n"
+    )
+    site.apply()
+    chance = random.Random(20)  # noqa: S311 - the same kills each time
+    kills = dict.fromkeys((f"{site.name}-api@{number}.service" for number in (1, 2, 3)), 0)
+    for _ in range(20):
+        unit = chance.choice([*kills])
+        kills[unit] += 1
+        machine.systemctl("kill", "--signal=KILL", "--kill-who=main", unit)
+        machine.wait_until(unit, ActiveState="active", SubState="running", NRestarts=str(kills[unit]))
+        (answer,) = answers(site, "3406", 1)
+        assert answer[:1] in {"1", "2", "3"}
+    assert set(answers(site, "3406")) <= {f"{number} 1 True 3406" for number in (1, 2, 3)}
+    assert states(site, "api.socket") == ["active"]
+    monitors = f"--unit={site.name}-api@"
+    until(lambda: len(processes(machine, monitors)) == 3, what=lambda: str(processes(machine, monitors)))
+    assert len(processes(machine, "server.py")) == 6  # the programs, and the monitors that name them
+    listed = ["ps", "-eo", "stat=,args="]
+    until(
+        lambda: "Z" not in machine.run(["ps", "-eo", "stat="]).stdout,
+        what=lambda: machine.run(listed).stdout,
+    )
 
 
 def test_unix_socket_with_its_owner(site: Site) -> None:

@@ -240,6 +240,29 @@ def test_more_time_is_asked_for_while_it_starts(systemd: Systemd) -> None:
     assert heard == [*words[:-1], waiting.format(attempts + 1)]
 
 
+def test_no_ping_before_it_is_ready(systemd: Systemd) -> None:
+    """The first one arms systemd's timer, be the program ready or not."""
+    beat = systemd.folder / "beat"
+    options = ("--ready", f"--file={beat}", *FAST, "--alive", "--file=/", *FAST, "--strict")
+    systemd.start(*options, WATCHDOG_USEC="300000")
+    heard: list[str] = []
+    while not heard or "attempt 5" not in heard[-1]:  # later than the first ping would be due
+        heard.append(systemd.heard())
+    beat.touch()
+    while "READY=1" not in heard[-1]:
+        heard.append(systemd.heard())
+    assert not [message for message in heard if "WATCHDOG" in message]
+    assert systemd.heard("WATCHDOG") == "WATCHDOG=1"
+
+
+def test_program_has_no_child_that_it_does_not_know(systemd: Systemd) -> None:
+    """One that waits for any child, as process masters do, finds none."""
+    ask = "import os\ntry:\n os.waitpid(-1, 0)\nexcept ChildProcessError:\n print('none')"
+    command = [sys.executable, "-I", "-c", ask]
+    process = systemd.start("--alive", "--file=/", *FAST, command=command)
+    assert process.communicate(timeout=PATIENCE) == (b"none\n", b"")
+
+
 def test_phases_come_one_after_the_other(systemd: Systemd) -> None:
     folder = systemd.folder
     words = [f"--startup --file={folder}/a", f"--ready --file={folder}/b", f"--alive --file={folder}/c"]
