@@ -35,10 +35,8 @@ def preload_of(process: Process) -> Preload | None:
         return None
     if is_node(process):
         return Preload.NODE
-    name = posixpath.basename(process.command[0])
-    if name in _PYTHON_SCRIPTS or (_PYTHON.fullmatch(name) and not _is_isolated(process.command[1:])):
-        return Preload.PYTHON
-    return None
+    is_known = _python_server(process) in _PYTHON_SCRIPTS and not _is_isolated(process.command[1:])
+    return Preload.PYTHON if is_known else None
 
 
 def is_node(process: Process) -> bool:
