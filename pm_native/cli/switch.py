@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from pm_native.compile.scale import pool_sizes, scaled
 from pm_native.errors import Diagnostics, ExitCode, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
 from pm_native.plan.model import Drift, PlanOptions
-from pm_native.state.generations import Generations
+from pm_native.state.generations import Generations, user_name
 from pm_native.state.output import check_sources, read_set
 from pm_native.state.scale import load_scale
 from pm_native.state.store import Store, known_projects
@@ -168,7 +167,7 @@ def _linger_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
     """One line where the caller's manager, and all that it runs, ends with the caller's last session."""
     if layout.scope is not Scope.USER or layout.root != Path("/"):
         return
-    name = pwd.getpwuid(os.geteuid()).pw_name
+    name = user_name(os.geteuid())
     if not (LINGER / name).exists():
         what = "stops when you log out, and does not start at boot: your service manager does not linger"
         yield Drift(f"{bundle.project}.target", what, f"loginctl enable-linger {name}")

@@ -234,12 +234,17 @@ def _remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def user_name(uid: int) -> str:
+    """The name of an account; its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def who_runs_this(environ: Mapping[str, str]) -> str:
     """The user behind a run, by name; behind sudo, the one who called it."""
-    try:
-        name = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        name = str(os.geteuid())
+    name = user_name(os.geteuid())
     caller = environ.get("SUDO_USER", "")
     return f"{caller} as {name}" if caller and caller != name else name
 
