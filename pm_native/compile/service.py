@@ -229,6 +229,10 @@ def restart_settings(process: Process, options: CompileOptions, problems: Diagno
         codes = " ".join(map(str, restart.prevent_codes))
         place = process.origin("restart.prevent_codes")
         yield Setting(d.RESTART_PREVENT_EXIT_STATUS, (codes,), origin=place)
+    at_end = {item.name for item in process.systemd} & {"OnFailure", "OnSuccess"}
+    if at_end and options.systemd_version >= d.RESTART_MODE.since:
+        why = f"{'= and '.join(sorted(at_end))}= when it is not restarted any more, as before systemd 254"
+        yield Setting(d.RESTART_MODE, ("direct",), why=why)
 
 
 def growth_settings(
