@@ -115,6 +115,8 @@ def why_down(state: UnitState, within: str) -> str:
         return f"it ended {within}"
     if state.is_between_runs:
         return "it ended and waits for its next restart"
+    if state.sub_state in {"stop-watchdog", "final-watchdog"}:
+        return "it is unhealthy, and being ended"
     return ""
 
 

@@ -39,7 +39,7 @@ class OldManager(Protocol):
     """The process manager that things are moved away from. Each call blocks, and may raise PmNativeError."""
 
     def stop(self, handles: Sequence[str]) -> None:
-        """Stop processes, and wait until they have ended."""
+        """Stop processes, and wait until they have ended; also those that somebody else has asked to stop."""
 
     def start(self, handles: Sequence[str]) -> None:
         """Start processes that were stopped."""
@@ -145,13 +145,14 @@ class Migration:
         is_up = await self._any_up(names)
         running = await asyncio.to_thread(self.old.running)
         there = [handle for handle in move.handles if handle in running]
-        # What a killed run had stopped is as good as running: it was, and nobody else meant to stop it.
-        was_running = there or [handle for handle in move.handles if handle in self._between]
+        # What a killed run had stopped is as good as running: it was, and nobody else meant to stop it. Nor did that
+        # run come to see whether its units stay up.
+        cut_short = [handle for handle in move.handles if handle in self._between]
+        was_running = there or cut_short
         if is_up and there:
             why = f"{', '.join(names)} and {', '.join(there)} run at the same time: stop one of them"
             return Moved(process=move.process, step=Step.BOTH, why=why)
-        if is_up:
-            self._forget(move.handles)
+        if is_up and not cut_short:
             return Moved(process=move.process, step=Step.ALREADY)
         if move.handles and not was_running:
             return Moved(process=move.process, step=Step.NOT_RUNNING)
@@ -161,7 +162,7 @@ class Migration:
         self._remember(was_running)
         failures: list[UnitFailure] = []
         try:
-            await asyncio.to_thread(self.old.stop, there)
+            await asyncio.to_thread(self.old.stop, was_running)
             failures = await self._start(units)
             error = ""
         except PmNativeError as problem:

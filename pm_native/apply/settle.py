@@ -51,7 +51,10 @@ async def settle(  # noqa: PLR0913 - what a watch needs
     if up and seconds > first:
         await _pause(seconds - first, stop)
         up = await look(up, seconds)
-    for name, count in (await _restarts(manager, up)).items():
+    ill = await _unhealthy(manager, [name for name in up if name not in before])
+    for name, words in ill.items():
+        await tell(name, f"it says that it is {words}")
+    for name, count in (await _restarts(manager, [name for name in up if name not in ill])).items():
         if (more := count - before.get(name, 0)) > 0:
             times = "once" if more == 1 else f"{more} times"
             await tell(name, f"it was restarted {times} {_within(seconds, is_new=name not in before)}")
@@ -65,6 +68,16 @@ async def _restarts(manager: Manager, names: Sequence[str]) -> dict[str, int]:
     """How often systemd has restarted each by itself since somebody started it."""
     found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in names))
     return {name: int(str(values["NRestarts"])) for name, values in zip(names, found, strict=True)}
+
+
+async def _unhealthy(manager: Manager, names: Sequence[str]) -> dict[str, str]:
+    """What those say in their status line of which a health check finds that they are not well."""
+    found = await asyncio.gather(*(manager.properties(name, "Service", ["StatusText"]) for name in names))
+    said = {
+        name: [part for part in str(values["StatusText"]).split("; ") if part.startswith("unhealthy")]
+        for name, values in zip(names, found, strict=True)
+    }
+    return {name: parts[0] for name, parts in said.items() if parts}
 
 
 async def _pause(seconds: float, stop: asyncio.Event | None) -> None:

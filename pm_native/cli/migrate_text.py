@@ -153,7 +153,7 @@ def _farewell(
 ) -> Iterator[str]:
     """How to part with the old manager, once it is needed no more."""
     if retired is not None:
-        yield f"{old.title} has been ended and no longer starts at boot:"
+        yield f"{old.title} has been ended:"
         yield from (f"  {line}" for line in retired)
     elif is_complete and not work.left:
         yield f"{old.title} still runs, and starts at boot what it has: when all is well, take it away"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import Protocol
@@ -60,7 +61,7 @@ class RunningManager(Protocol):
         """What it runs; None after adding an error."""
 
     def stop(self, handles: Sequence[str]) -> None:
-        """Stop processes, and wait until they have ended."""
+        """Stop processes, and wait until they have ended; also those that somebody else has asked to stop."""
 
     def start(self, handles: Sequence[str]) -> None:
         """Start processes that were stopped."""
@@ -75,18 +76,23 @@ class RunningManager(Protocol):
         """Do what `farewell` says; what was done."""
 
 
-def disable_unit(unit: str) -> bool:
-    """Stop a unit and take it out of the boot; False where it is neither there nor running."""
+def disable_unit(unit: str) -> str:
+    """Stop a unit of the host and take it out of the boot: the command that did it, or is left to root to do.
+
+    "" where the unit is neither there nor running.
+    """
     if not any(_says(word, unit) for word in ("is-enabled", "is-active")):
-        return False
+        return ""
     words = ["systemctl", "disable", "--now", unit]
+    if os.geteuid() != 0:
+        return f"left to do: sudo {' '.join(words)}"
     try:
         run = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_DISABLE_SEC)
     except subprocess.TimeoutExpired as error:
         raise RunningManagerError(f"{' '.join(words)} took more than {_DISABLE_SEC:g} s") from error
     if run.returncode:
         raise RunningManagerError(f"{' '.join(words)}: {run.stderr.strip()}")
-    return True
+    return " ".join(words)
 
 
 def _says(word: str, unit: str) -> bool:

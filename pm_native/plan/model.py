@@ -82,7 +82,7 @@ class PlanOptions:
     `adopt` takes over files that are not ours, `force` writes over what was edited by hand and takes away what is
     protected, `reconcile` undoes what was stopped, disabled or set by hand, without `prune` nothing is taken away.
     `as_wanted` names units that run on the wanted settings already, whatever the files say that are there now.
-    `needs_directories` refuses units whose working directory is not there.
+    `needs_directories` refuses units whose working directory is not there. Without `retry` what failed is not tried again.
     """
 
     adopt: bool = False
@@ -90,6 +90,7 @@ class PlanOptions:
     reconcile: bool = False
     prune: bool = True
     needs_directories: bool = False
+    retry: bool = True
     as_wanted: frozenset[str] = frozenset()
 
 

@@ -140,6 +140,8 @@ class Verdicts:
 
     def _unchanged_verdict(self, unit: BundleUnit, state: UnitState) -> Step | None:
         """What becomes of a unit that runs on the settings that it should: all is well if it stays up."""
+        if not self.options.retry:
+            return None
         if state.is_between_runs:
             if unit.name in self.crashing | self.failed:
                 return Step(Action.RESTART, unit.name, "keeps failing: tried once more")

@@ -53,6 +53,10 @@ class Old:
             raise PmNativeError(self.refuses[call])
 
 
+class KilledError(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
 class Watcher:
     """Who is told; `stop` is set when a process has been moved."""
 
@@ -191,9 +195,6 @@ def test_what_runs_in_both_is_left_to_its_owner(host: Host) -> None:
 
 
 def test_run_that_was_killed_in_between_is_gone_on_with(host: Host) -> None:
-    class KilledError(BaseException):
-        """Stands for SIGKILL: nothing of ours runs after it."""
-
     @dataclass(slots=True)
     class Deadly(Old):
         def stop(self, handles: Sequence[str]) -> None:
@@ -214,3 +215,35 @@ def test_interrupt_ends_it_between_two_processes(host: Host) -> None:
     old = Old()
     assert [step for step, _ in run(host, old, stop_early=True)] == ["web: not touched", "db: moved"]
     assert old.up == {"7", "8"}
+
+
+@pytest.mark.parametrize(
+    ("status", "step"), [("", "db: moved"), ("unhealthy: http 500, 3 times", "db: went back")]
+)
+def test_run_that_was_killed_while_it_watched_is_gone_on_with(
+    host: Host, monkeypatch: pytest.MonkeyPatch, status: str, step: str
+) -> None:
+    async def killed(*_: object) -> None:
+        raise KilledError
+
+    old = Old()
+    with monkeypatch.context() as patch:
+        patch.setattr("pm_native.apply.migrate.settle", killed)
+        with pytest.raises(KilledError):
+            run(host, old)
+    unit = host.manager.units["shop-db.service"]
+    assert (unit.active_state, old.up) == ("active", {"7", "8"})
+    unit.status_text = status
+    assert run(host, old)[1][0] == step
+    assert ("1" in old.up) == (step == "db: went back")
+    assert (unit.active_state == "active") == (step == "db: moved")
+
+
+def test_what_says_that_it_is_unhealthy_goes_back(host: Host) -> None:
+    host.manager.units[
+        "shop-db.service"
+    ].status_text = "ready (http 200 in 2 ms); unhealthy: memory, 2 times"
+    assert run(host, Old())[1] == (
+        "db: went back",
+        "shop-db.service: it says that it is unhealthy: memory, 2 times",
+    )

@@ -9,7 +9,7 @@ import pytest
 from pm_native.compile.bundle import BundleUnit
 from pm_native.model.record import OnChange
 from pm_native.plan.make import make_plan
-from pm_native.plan.model import Action
+from pm_native.plan.model import Action, PlanOptions
 from pm_native.unit.name import Scope
 from tests.plan.hosts import (
     AGAIN,
@@ -158,6 +158,10 @@ def test_unit_that_keeps_failing_is_tried_once_more() -> None:
     # It may end with status 0 and still not stay up, as the last apply found.
     plan = make_plan(one(), recorded_as(host, failed=("shop-web.service",)))
     assert (steps(plan), drift(plan)) == (tried, [])
+    assert (
+        steps(make_plan(one(), recorded_as(host, failed=("shop-web.service",)), PlanOptions(retry=False)))
+        == []
+    )
 
 
 def test_unit_that_failed_in_the_last_apply_and_runs_is_watched() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import subprocess
+import time
 import xmlrpc.client
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +32,7 @@ _DEFAULTS = (
 )
 _UP = frozenset({"RUNNING", "STARTING", "BACKOFF"})
 _NOT_RUNNING, _ALREADY_STARTED = 70, 60  # supervisor.xmlrpc.Faults
+_POLL_SEC = 0.1
 _STOP_TIMEOUT_SEC = 600.0  # it answers when the program has ended: after its stopwaitsecs at the latest
 
 
@@ -118,6 +121,14 @@ class SupervisordDaemon:
                 accept=_NOT_RUNNING,
                 timeout_sec=_STOP_TIMEOUT_SEC,
             )
+        # One that is being stopped already is "not running", and nothing waits for its end.
+        deadline = time.monotonic() + _STOP_TIMEOUT_SEC
+        while ending := [
+            handle for handle, state in self._states().items() if state == "STOPPING" and handle in handles
+        ]:
+            if time.monotonic() > deadline:
+                raise RunningManagerError(f"supervisord does not come to the end of {', '.join(ending)}")
+            time.sleep(_POLL_SEC)
 
     def start(self, handles: Sequence[str]) -> None:
         """Start processes that were stopped, by their GROUP:NAME, without waiting for their startsecs."""
@@ -153,10 +164,11 @@ class SupervisordDaemon:
     def retire(self) -> tuple[str, ...]:
         """Disable its unit, which ends it; else end it."""
         unit = _unit_of(self.found.pid)
-        if unit and disable_unit(unit):
-            return (f"systemctl disable --now {unit}",)
+        line = disable_unit(unit) if unit else ""
+        if line and os.geteuid() == 0:
+            return (line,)
         self._call(lambda proxy, _: proxy.supervisor.shutdown(), "")
-        return ("ended supervisord",)
+        return ("ended supervisord", *([line] if line else []))
 
     def _states(self) -> dict[str, str]:
         """The state of each process by its GROUP:NAME."""
@@ -323,10 +335,17 @@ def _access(found: Found) -> tuple[str, str, str]:
 
 
 def _unit_of(pid: int) -> str:
-    """The systemd unit that a process belongs to; "" where none does."""
+    """The systemd unit of the host whose main process it is; "" where it is of none.
+
+    Not every unit that it is in: what a crontab or a session started is in the unit of cron or of the session.
+    """
     try:
         lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     parts = [part for line in lines for part in line.split("/") if part.endswith(".service")]
-    return parts[-1] if parts else ""
+    if not parts:
+        return ""
+    words = ["systemctl", "show", "--property=MainPID", "--value", "--", parts[-1]]
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    return parts[-1] if run.stdout.strip() == str(pid) else ""
