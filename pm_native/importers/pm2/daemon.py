@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pm_native.errors import Source
 from pm_native.importers.pm2.axon import call
+from pm_native.importers.pm2.cron import restart_tasks
 from pm_native.importers.pm2.dump import apps_of, project_place
 from pm_native.importers.running import Member, Running, RunningManagerError, disable_unit
 from pm_native.model.project import Project
@@ -85,11 +86,12 @@ class Pm2Daemon:
             return None
         reader.tell_all(processes, set())
         folder, name = project_place(processes)
+        name = options.project_name or name
         project = Project(
-            name=options.project_name or name,
+            name=name,
             source_path=self.place,
             directory=folder,
-            processes=tuple(processes),
+            processes=(*processes, *restart_tasks(processes, reader.timed, name)),
             span=source.whole(),
         )
         return Running(project=project, members=members)
@@ -142,8 +144,8 @@ class Pm2Daemon:
             done.append(f"emptied {dump}")
         pid = self._pid()
         unit = f"pm2-{_owner(self.home) or 'root'}.service"
-        if disable_unit(unit):
-            done.append(f"systemctl disable --now {unit}")
+        if line := disable_unit(unit):
+            done.append(line)
         if pid is not None:
             with suppress(ProcessLookupError):  # its unit has ended it
                 os.kill(pid, signal.SIGTERM)

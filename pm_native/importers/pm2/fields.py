@@ -32,7 +32,7 @@ _APP = {
     "min_uptime": ("a part of `restart.window`", ""),
     "max_restarts": ("`restart.limit`", "it trips, as PM2's does only in the first seconds"),
     "max_memory_restart": ("`limits.memory`", "the kernel kills at once; children count"),
-    "cron_restart": ("with `autorestart: false` a `schedule`", "else nothing: a timer of your own restarts the unit"),
+    "cron_restart": ("with `autorestart: false` a `schedule`; else a task NAME-restart, whose `schedule` restarts it", "what is stopped stays stopped"),
     "kill_timeout": ("`stop.timeout`", ""),
     "treekill": ("`stop.mode`", "what is left in the group is killed in the end in any case"),
     "out_file": ("`logs.stdout`", ""),

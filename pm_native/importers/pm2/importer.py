@@ -18,7 +18,7 @@ from pm_native.syntax.node import Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pm_native.errors import Diagnostics, Source
+    from pm_native.errors import Diagnostics, Source, Span
     from pm_native.importers.base import Field, ImportOptions
     from pm_native.importers.detect import Contents
     from pm_native.model.project import Process
@@ -97,11 +97,14 @@ class Pm2Importer:
             processes = reader.processes(root)
             reader.tell_base()
             folder, name = PurePosixPath(base), nearest_name(base.name)
+        from pm_native.importers.pm2.cron import restart_tasks  # noqa: PLC0415 - after the syntax is known good
+
+        project = options.project_name or name
         return Project(
-            name=options.project_name or name,
+            name=project,
             source_path=str(path.absolute()),
             directory=folder,
-            processes=tuple(processes),
+            processes=(*processes, *restart_tasks(processes, reader.timed, project)),
             sources=(source_file(path), *files),
             span=source.whole(),
         )
@@ -182,6 +185,7 @@ class ConfigReader:
         self.options = options
         self.problems = problems
         self.deploy: Node | None = None
+        self.timed: dict[str, tuple[tuple[str, ...], Span]] = {}  # when cron_restart restarts an app
 
     def processes(self, root: Node) -> list[Process]:
         """All apps that can be read."""
@@ -264,7 +268,11 @@ class ConfigReader:
             return None
         app = App(node, node.value, self.problems)
         variants.update(app.environments())
-        return ProcessReader(app, self.base, self.options, self.deploy_environment(), self.problems).read()
+        reader = ProcessReader(app, self.base, self.options, self.deploy_environment(), self.problems)
+        process = reader.read()
+        if process is not None and reader.restarts_at:
+            self.timed[process.name] = (reader.restarts_at, app.place("cron_restart"))
+        return process
 
     def deploy_environment(self) -> Node | None:
         """`deploy.<variant>.env`, over which `env` goes."""

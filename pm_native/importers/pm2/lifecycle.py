@@ -240,7 +240,7 @@ class Lifecycle:
         return Limits(memory_bytes=memory_bytes)
 
     def schedule(self) -> tuple[ProcessKind, tuple[str, ...]]:
-        """A task with a schedule, for what PM2 starts by cron and does not restart; else a service."""
+        """A task with its schedule, for what PM2 starts by cron and does not restart; else a service, and when it is restarted."""
         from pm_native.model.calendar import CalendarError, translate_croner  # noqa: PLC0415 - rarely used
 
         value = self.app.values.get("cron_restart")
@@ -258,11 +258,10 @@ class Lifecycle:
             self.problems.error(span, f"cron_restart: {error.message}", code="bad-schedule", hint=error.hint)
             return ProcessKind.SERVICE, ()
         if self.app.flag("autorestart", default=True):
-            message = f"cron_restart: nothing restarts the program at {' and '.join(lines)}"
-            hint = f'a timer of your own with OnCalendar={lines[0]} whose service runs "systemctl try-restart UNIT" does; '
-            hint += "a job that ends by itself takes autorestart: false"
-            self.problems.warning(place, message, code="pm2-cron-restart", hint=hint)
-            return ProcessKind.SERVICE, ()
+            message = f"cron_restart: a timer of its own restarts the program at {' and '.join(lines)}, where it runs"
+            hint = "PM2 starts a stopped one, too; a job that ends by itself takes autorestart: false"
+            self.problems.note(place, message, code="pm2-cron-restart", hint=hint)
+            return ProcessKind.SERVICE, lines
         self._origin("schedule", "cron_restart")
         self._origin("kind", "cron_restart")
         message = "PM2 runs the job at each `pm2 start` too, and kills one that still runs when its time comes again"

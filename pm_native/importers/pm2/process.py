@@ -47,6 +47,7 @@ class ProcessReader:
         self.deploy_env = deploy_env
         self.problems = problems
         self.origins: dict[str, Span] = {}
+        self.restarts_at: tuple[str, ...] = ()
 
     def read(self) -> Process | None:
         """The process; None after adding an error that leaves nothing of it."""
@@ -59,6 +60,8 @@ class ProcessReader:
             return None
         self._origin("command", "script")
         kind, schedule, instances = self.shape()
+        if kind is ProcessKind.SERVICE:
+            self.restarts_at, schedule = schedule, ()
         is_pool = instances is not None
         environment = EnvironmentReader(self.app, self.problems)
         environment.add(self.deploy_env, "env")
@@ -106,7 +109,7 @@ class ProcessReader:
         )
 
     def shape(self) -> tuple[ProcessKind, tuple[str, ...], int | str | None]:
-        """Whether it is a service or a job of a timer, and of how many instances."""
+        """Whether it is a service or a job of a timer, when it is started (or restarted), and of how many instances."""
         kind, schedule = Lifecycle(self.app, self.options.environ, self.origins, self.problems).schedule()
         instances = self.instances()
         if instances == 1:

@@ -14,9 +14,9 @@ _LOG_FORMAT = (
 _PROBE = "a check of `health.startup` and of `health.alive`"
 
 
-def _probe(name: str, becomes: str) -> tuple[Field, ...]:
+def _probe(name: str, becomes: str, differs: str = "") -> tuple[Field, ...]:
     return (
-        Field(f"{name}.exec.command", becomes, section=PROCESS),
+        Field(f"{name}.exec.command", becomes, differs, section=PROCESS),
         Field(f"{name}.exec.working_dir", "`cd` before the command of the probe", section=PROCESS),
         Field(f"{name}.http_get.host", "the `host` of an http probe", section=PROCESS),
         Field(f"{name}.http_get.scheme", "the scheme of an http probe", section=PROCESS),
@@ -73,13 +73,13 @@ FIELDS = (
     Field("availability.backoff_seconds", "`restart.delay`", section=PROCESS),
     Field("availability.max_restarts", "`restart.limit`", "a count over the life of the unit; a start by hand begins it anew", section=PROCESS),
     Field("availability.exit_on_end", "`OnSuccess=` and `OnFailure=` stop the project", "the exit code is not handed on", section=PROCESS),
-    Field("availability.exit_on_skipped", "`OnFailure=` stops the project", section=PROCESS),
+    Field("availability.exit_on_skipped", "`OnFailure=` stops the project", "a failure of the process itself stops it, too", section=PROCESS),
     Field("success_exit_codes", "`stop.success_codes` and `restart.prevent_codes`", section=PROCESS),
     Field("depends_on.*.condition", "`depends_on`: started, ready or completed", "without a condition process-compose waits for the end of the dependency: state it", section=PROCESS),
     *_probe("readiness_probe", _PROBE),
-    *_probe("liveness_probe", "a check of `health.alive`"),
+    *_probe("liveness_probe", "a check of `health.alive`; a program that fails it is ended, and `availability` decides", "process-compose does so with daemons alone"),
     Field("ready_log_line", "an output probe of `health.ready`", section=PROCESS),
-    Field("shutdown.command", "`ExecStop=`", section=PROCESS),
+    Field("shutdown.command", "`ExecStop=`", "what it leaves running gets the signal then, and is killed in the end; process-compose waits and kills", section=PROCESS),
     Field("shutdown.timeout_seconds", "`stop.timeout`", "without one process-compose waits for ever after a signal: here 10 s", section=PROCESS),
     Field("shutdown.signal", "`stop.signal`", section=PROCESS),
     Field("shutdown.parent_only", '`stop.mode = "mixed"`', "what is left of the group is killed in the end", section=PROCESS),
@@ -98,7 +98,7 @@ FIELDS = (
     Field("is_elevated", "no `user`", "runs as the user of the manager: root in the system manager", section=PROCESS),
     Field("schedule.cron", "`schedule`", section=PROCESS),
     Field("schedule.timezone", "the time zone of `schedule`", section=PROCESS),
-    Field("schedule.interval", "`OnUnitActiveSec=` of the timer", section=PROCESS),
+    Field("schedule.interval", "`schedule`, by the clock: 5m is each full five minutes", "an interval that divides no minute, hour or day is an error", section=PROCESS),
     Field("schedule.run_on_start", "`OnActiveSec=0` of the timer", section=PROCESS),
     Field("schedule.max_concurrent", differs="a timer starts nothing that still runs", section=PROCESS),
     Field("watch.paths", "`watch`", section=PROCESS),

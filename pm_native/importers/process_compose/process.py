@@ -298,6 +298,13 @@ class Reader:
         availability = self.entries.table("availability")
         at_failure = availability.text("restart") == "exit_on_failure"
         at_end, at_skip = availability.flag("exit_on_end"), availability.flag("exit_on_skipped")
+        if at_skip and not (at_end or at_failure):
+            message = (
+                f"{self.own_name}: a failure of its own ends the project, too, not only that it is skipped"
+            )
+            hint = "take exit_on_skipped out where it may fail, and look after the project another way"
+            place = availability.place("exit_on_skipped")
+            self.problems.note(place, message, code="process-compose-skipped", hint=hint)
         for directive, asked in (("OnSuccess", at_end), ("OnFailure", at_end or at_failure or at_skip)):
             if asked:
                 self.exits = True

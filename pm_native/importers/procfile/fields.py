@@ -39,7 +39,7 @@ FIELDS = (
     _overmind("FORMATION_PORT_STEP", "", "an instance has one port more than the one before", "1 is what there is"),
     _overmind("STOP_SIGNALS", "`stop.signal`"),
     _overmind("TIMEOUT", "`stop.timeout`"),
-    _overmind("CAN_DIE", '`restart = "no"`', "what can die is not started again"),
+    _overmind("CAN_DIE", '`restart = "no"`', "what can die is not started again, as with overmind, also where AUTO_RESTART names it"),
     _overmind("ANY_CAN_DIE", '`restart = "no"` for all'),
     _overmind("AUTO_RESTART", "`restart.policy` always", "all are, unless they can die"),
     _overmind("IGNORED_PROCESSES", "`autostart = false`"),

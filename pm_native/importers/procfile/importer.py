@@ -264,7 +264,8 @@ class _Reader:
         is_pool = count > 1 and not is_task
         self.tell_count(entry, count, is_task=is_task)
         # A shell that stays in front of the program dies of the signal and lets it be killed: all get the signal.
-        mode = StopMode.MIXED if line.is_direct else StopMode.GROUP
+        is_alone = line.is_direct and not self.tool.signals_group
+        mode = StopMode.MIXED if is_alone else StopMode.GROUP
         told = dict(self.siblings)
         if not is_pool:
             value = self.tool.name_format.format(name=entry.name, number=1)
@@ -295,8 +296,8 @@ class _Reader:
     def _restart(self, name: str, *, is_task: bool) -> Restart:
         settings = self.settings
         can_die = settings.any_can_die or name in settings.can_die
-        is_restarted = name in settings.auto_restart or "all" in settings.auto_restart
-        return Restart(policy=RestartPolicy.NO) if is_task or (can_die and not is_restarted) else Restart()
+        # What can die stays dead, also where overmind is told to restart it.
+        return Restart(policy=RestartPolicy.NO) if is_task or can_die else Restart()
 
     def _stop(self, name: str, mode: StopMode) -> Stop:
         default = Stop()

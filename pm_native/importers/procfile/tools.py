@@ -20,7 +20,7 @@ class Tool:
     """One dialect. `others` is how many run of what a formation does not name.
 
     `name_format` is what a process is told of its name, in `name_variable`. With `env_port_wins` the first port of `.env` goes over
-    the one of the command line.
+    the one of the command line. `signals_group` is whether the children of a program hear the stop signal, too.
     """
 
     name: str
@@ -30,13 +30,14 @@ class Tool:
     name_variable: str = "PS"
     name_format: str = "{name}.{number}"
     stop_signal: str = "SIGTERM"
+    signals_group: bool = True
     env_port_wins: bool = False
 
 
 _LOOSE = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(\S.*)")
 _STRICT = re.compile(r"([A-Za-z0-9_-]+):[ \t]+(\S.*)")
 TOOLS = {
-    "foreman": Tool(name="foreman", entry=_LOOSE, settings=".foreman", others=0),
+    "foreman": Tool(name="foreman", entry=_LOOSE, settings=".foreman", others=0, signals_group=False),
     "honcho": Tool(
         name="honcho", entry=_LOOSE, settings="", name_variable="HONCHO_PROCESS_NAME", env_port_wins=True
     ),
@@ -54,7 +55,6 @@ _FOREMAN = frozenset(item.name for item in FIELDS if item.section == FOREMAN)
 _OVERMIND = {item.name: item for item in FIELDS if item.section == OVERMIND}
 _LISTS = {
     "CAN_DIE": "can_die",
-    "AUTO_RESTART": "auto_restart",
     "IGNORED_PROCESSES": "ignored",
     "PROCESSES": "only",
 }
@@ -77,7 +77,6 @@ class Settings:
     signals: dict[str, str] = field(default_factory=dict)
     can_die: frozenset[str] = frozenset()
     any_can_die: bool = False
-    auto_restart: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
 
@@ -163,7 +162,8 @@ class _Overmind(_Reader):
 
         path = self.files.directory / ".overmind.env"
         for name, variable in self.files.environment(path, Dialect.OVERMIND).items():
-            if name.startswith("OVERMIND_"):
+            # AUTO_RESTART says nothing new: whatever cannot die is restarted.
+            if name.startswith("OVERMIND_") and name != "OVERMIND_AUTO_RESTART":
                 self._setting(name, variable.value.strip(), variable.span)
         self.found.environment_files = (".overmind.env", ".env")
         return self.found
