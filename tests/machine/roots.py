@@ -40,6 +40,7 @@ PACKAGES = (
     "python3-yaml",
     "redis-server",
     "rpm",
+    "supervisor",
     "systemd",
     "systemd-sysv",
     "uvicorn",

@@ -93,8 +93,7 @@ def word(machine: Machine) -> str:
 
 
 @pytest.fixture
-def supervisord(host_machine: Machine) -> Iterator[Machine]:
-    machine = host_machine
+def supervisord(machine: Machine) -> Iterator[Machine]:
     needs(machine, "supervisord")
     write_programs(machine, "moved", "SUPERVISOR_ENABLED")
     machine.write("/etc/supervisor/conf.d/moved.conf", SUPERVISORD.replace("MOVED", "moved"))
@@ -142,10 +141,23 @@ def test_supervisord_is_left_process_by_process(supervisord: Machine) -> None:
         "off": "not running",
     }
     assert word(machine) == "of supervisord"
+    said = machine.pm_native("migrate", *words, "--keep-going", "--settle", "0.8", check=False).stdout
+    assert said.endswith(
+        "nothing of this starts at boot here before all is moved: until then supervisord starts what it has\n"
+    )
     machine.write("/srv/moved/picky.sh", SETTLED, mode=0o755)
+    said = machine.pm_native("migrate", *words, "--settle", "0.8").stdout
+    assert said.splitlines()[-3:] == [
+        "supervisord still runs, and starts at boot what it has: when all is well, take it away",
+        "  systemctl disable --now supervisor.service",
+        "  apt-get remove supervisor    (where it came from there)",
+    ]
+    assert machine.show("supervisor.service", "ActiveState", "UnitFileState") == {
+        "ActiveState": "active",
+        "UnitFileState": "enabled",
+    }
     assert set(migrate(machine, *words, "--disable", code=0).values()) == {
         "already moved",
-        "moved",
         "not running",
     }
     assert up(machine, "moved") == {"first", "picky", "pair@0", "pair@1", "last"}
