@@ -63,7 +63,7 @@ def broker_figures(_: Path) -> Iterator[Figure]:
         idle < IDLE_MIB,
     )
     yield Figure(
-        "the same, at its peak under clients that do their worst",
+        "the broker of messages, at its peak under clients that do their worst",
         f"{worst:.0f} MiB",
         f"{idle:.1f} MiB (idle)",
         f"{worst / idle:.1f}",
