@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from pm_native.config.confinement_keys import SECRET
 from pm_native.model.confinement import Profile, Sandbox, Secret
-from pm_native.model.names import is_variable
+from pm_native.model.names import is_secret, is_variable
 from pm_native.syntax.node import Node
 
 TYPE_CHECKING = False
@@ -15,9 +13,6 @@ if TYPE_CHECKING:
 
     from pm_native.config.decode import TableDecoder, Values
     from pm_native.errors import Span
-
-# Names of files that mean nothing else to systemd (credential_name_valid, which takes more).
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 def sandbox(values: Values, common: Values, directory: PurePosixPath) -> Sandbox:
@@ -46,7 +41,7 @@ def secrets(node: object, decoder: TableDecoder, directory: PurePosixPath) -> tu
 
 
 def _is_name(name: str, span: Span, decoder: TableDecoder, *, is_env: bool) -> bool:
-    if _NAME.fullmatch(name) is None:
+    if not is_secret(name):
         hint = 'letters, digits, "_", "." and "-"'
         decoder.problems.error(span, f"not a name of a secret: {name!r}", code="bad-secret-name", hint=hint)
         return False

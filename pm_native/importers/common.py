@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from pm_native.errors import Span
+from pm_native.model.names import NAME_MAX, is_name, nearest_name
 from pm_native.model.project import JOURNAL, NULL
 from pm_native.model.record import SourceFile
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 TEMPLATE_TAG = re.compile(r"<%.*?%>|\{%.*?%\}|\{\{[#/^>!&{]?\s*[A-Za-z_][\w.-]*(?:\s*\|[^}]*)?\s*\}\}")
 # Programs that stand in front of another one and do not always hand a signal on.
 WRAPPERS = frozenset({"sh", "bash", "dash", "ksh", "zsh", "npm", "npx", "yarn", "pnpm", "make"})
+_PROCESSES_MAX = 10_000
 _FILES_MAX = 1000
 _WILD_FOLDERS_MAX = 2  # a pattern with more is a walk over the whole disk
 _JOURNAL_PATHS = frozenset(
@@ -49,6 +51,30 @@ def refuse_template(source: Source, problems: Diagnostics, *, what: str) -> bool
             problems.error(span, message, code="template", hint=hint)
             return True
     return False
+
+
+def are_too_many(count: int, span: Span, problems: Diagnostics) -> bool:
+    """Whether nobody means so many processes, which is added as an error."""
+    if count <= _PROCESSES_MAX:
+        return False
+    message = f"more than {_PROCESSES_MAX:,} processes"
+    problems.error(span, message, code="too-many-processes", hint="is that the right file?")
+    return True
+
+
+def literal_pattern(text: str) -> str:
+    """A regular expression that finds the text itself, with no more backslashes than it needs."""
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
+
+
+def valid_name(name: str, place: Span, problems: Diagnostics, *, code: str) -> str:
+    """The name itself, or the nearest that units can have, which is told."""
+    if is_name(name):
+        return name
+    valid = nearest_name(name)
+    hint = f"unit names take letters, digits, '_', '.' and '-', up to {NAME_MAX}: give it such a name"
+    problems.note(place, f"{name!r} is called {valid!r} here", code=code, hint=hint)
+    return valid
 
 
 def log_target(path: str) -> str:

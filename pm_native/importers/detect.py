@@ -48,10 +48,13 @@ def contents_of(path: Path) -> Contents | None:
     """What the file at `path` holds; None where it cannot be read as text: the importer says so better."""
     try:
         with path.open("rb") as file:
-            text = file.read(_READ_BYTES).decode("utf-8")
+            data = file.read(_READ_BYTES + 1)
+        text = data.decode("utf-8")
     except (OSError, ValueError):
         return None
     kind = _KINDS.get(path.suffix, "text")
+    if len(data) > _READ_BYTES:  # what reads it says that it is too big: by its name it may be anybody's
+        return Contents(path=path, kind=kind, text="", keys=frozenset())
     keys: set[str] = set()
     is_list = False
     match kind:

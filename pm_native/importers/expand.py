@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from pm_native.syntax.node import Node
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pm_native.errors import Diagnostics, Span
+    from pm_native.syntax.node import Node
 
     Lookup = Callable[[str], str | None]
 
@@ -163,14 +162,14 @@ def _expanded(
                 return node
             for name in expander.missing:
                 missing.setdefault(name, node.span)
-            return Node(value, node.span, node.key_span)
+            return node.with_value(value)
         case dict() as entries:
             tables = {
                 key: _expanded(item, expander, missing, problems, code) for key, item in entries.items()
             }
-            return Node(tables, node.span, node.key_span)
+            return node.with_value(tables)
         case list() as items:
             found = [_expanded(item, expander, missing, problems, code) for item in items]
-            return Node(found, node.span, node.key_span)
+            return node.with_value(found)
         case _:
             return node

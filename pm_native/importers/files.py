@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pm_native.model.project import Variable
 from pm_native.model.record import SourceFile
+from pm_native.syntax.read import MAX_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,12 +34,20 @@ class Files:
             return str(self._prefix / path.relative_to(self.directory))
         return str(path)
 
-    def read(self, path: Path, *, is_environment: bool = False) -> Source | None:
-        """The text of a file; None after adding an error."""
+    def read(
+        self, path: Path, *, is_environment: bool = False, asked_at: Span | None = None
+    ) -> Source | None:
+        """The text of a file, asked for at a place in another one; None after adding an error."""
         from pm_native.syntax import read_source  # noqa: PLC0415 - loaded on first use
 
         source = read_source(
-            path, self.name_of(path), self.problems, allow_empty=is_environment, is_secret=is_environment
+            path,
+            self.name_of(path),
+            self.problems,
+            max_bytes=max_bytes(path),
+            allow_empty=is_environment,
+            is_secret=is_environment,
+            asked_at=asked_at,
         )
         if source is not None:
             record = SourceFile(path=str(path), sha256=sha256(path.read_bytes()).hexdigest())
@@ -46,10 +55,12 @@ class Files:
                 self.sources.append(record)
         return source
 
-    def yaml(self, path: Path) -> Node | None:
-        """The tree of a YAML or JSON file, by YAML 1.2; None after adding an error."""
-        source = self.read(path)
-        return parse_tree(source, path.suffix, self.problems) if source is not None else None
+    def yaml(
+        self, path: Path, *, asked_at: Span | None = None, tags: frozenset[str] = frozenset()
+    ) -> Node | None:
+        """The tree of a YAML or JSON file, by YAML 1.2, with the format's own `tags`; None after adding an error."""
+        source = self.read(path, asked_at=asked_at)
+        return parse_tree(source, path.suffix, self.problems, tags=tags) if source is not None else None
 
     def environment(
         self,
@@ -115,7 +126,14 @@ class Files:
         return found
 
 
-def parse_tree(source: Source, suffix: str, problems: Diagnostics) -> Node | None:
+def max_bytes(path: Path) -> int:
+    """The most that is read of a file: the tree of a YAML text is 60 times as large as the text."""
+    return MAX_BYTES // 2 if path.suffix in {".yml", ".yaml"} else MAX_BYTES
+
+
+def parse_tree(
+    source: Source, suffix: str, problems: Diagnostics, *, tags: frozenset[str] = frozenset()
+) -> Node | None:
     """The tree of a YAML or JSON text, by YAML 1.2; None after adding an error."""
     from pm_native.syntax import parse_json, parse_yaml  # noqa: PLC0415 - loaded on first use
 
@@ -123,5 +141,5 @@ def parse_tree(source: Source, suffix: str, problems: Diagnostics) -> Node | Non
         return parse_json(source, problems)
     from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
 
-    tree = parse_yaml(source, problems)
+    tree = parse_yaml(source, problems, tags=tags)
     return as_yaml_1_2(tree) if tree is not None else None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _OWNERS_TOLD = 6
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,12})?")
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _FALSE = frozenset({"false", "no", "off", "n"})
 
@@ -32,6 +33,14 @@ def scalar_text(node: Node) -> str:
     span = node.span
     written = span.source.line(span.line)[span.column - 1 : span.end - 1] if span.line else ""
     return written or str(value).lower()
+
+
+def unset_hint(node: Node, usual: str) -> str:
+    """The way out of a value that makes no sense: the variables that left it empty, else the usual one."""
+    span = node.span
+    written = span.source.line(span.line)[span.column - 1 : span.end - 1] if span.line else ""
+    names = [] if node.value else _VARIABLE.findall(written)
+    return f"it is empty: set {', '.join(dict.fromkeys(names))}, in .env or for this run" if names else usual
 
 
 class Entries:
@@ -58,7 +67,7 @@ class Entries:
 
     def _wrong(self, key: str, node: Node, wanted: str) -> None:
         message = f"{key}: expected {wanted}, found {node.kind}"
-        self.problems.error(node.span, message, code="wrong-type", hint=f"write {wanted}")
+        self.problems.error(node.span, message, code="wrong-type", hint=unset_hint(node, f"write {wanted}"))
 
     def node_of(self, key: str) -> Node | None:
         """The node itself."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from pm_native.syntax.node import Node
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import date, time
+
+    from pm_native.syntax.node import Node
 
 _BOOLEANS = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]{1,15}")
@@ -20,14 +20,14 @@ def as_yaml_1_2(node: Node) -> Node:
     """The tree with each scalar as YAML 1.2 has it, where 1.1 makes a boolean, a sexagesimal or octal number of it."""
     match node.value:
         case dict() as entries:
-            return Node({key: as_yaml_1_2(item) for key, item in entries.items()}, node.span, node.key_span)
+            return node.with_value({key: as_yaml_1_2(item) for key, item in entries.items()})
         case list() as items:
-            return Node([as_yaml_1_2(item) for item in items], node.span, node.key_span)
+            return node.with_value([as_yaml_1_2(item) for item in items])
         case None:
             return node
         case value:
             written = node.span.source.line(node.span.line)[node.span.column - 1 : node.span.end - 1]
-            return Node(_scalar(value, written), node.span, node.key_span)
+            return node.with_value(_scalar(value, written))
 
 
 def _scalar(value: bool | float | str | date | time, written: str) -> bool | int | float | str:  # noqa: FBT001 - any scalar

@@ -10,6 +10,8 @@ INSTANCES_VARIABLE = "PM_NATIVE_INSTANCES"  # in which a pool is told of how man
 NAME_MAX = 100  # the longest unit name is 255, and shop-NAME@INSTANCE.service must fit
 NAME_RULE = f'a name is up to {NAME_MAX} letters (a to z), digits, "_", "." and "-", and begins with a letter or digit'
 _NAME = re.compile(NAME_PATTERN)
+# A file's name that means nothing else to systemd (credential_name_valid, which takes more).
+_SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -22,6 +24,11 @@ def is_name(text: str) -> bool:
 def nearest_name(text: str) -> str:
     """The valid name most like `text`: what cannot stay becomes "-"; `unnamed` where nothing is left."""
     return _UNSAFE.sub("-", text).strip("-_.")[:NAME_MAX].rstrip("-_.") or "unnamed"
+
+
+def is_secret(text: str) -> bool:
+    """Whether a secret can have this name, which is that of its file."""
+    return _SECRET.fullmatch(text) is not None
 
 
 def is_variable(text: str) -> bool:

@@ -14,17 +14,27 @@ Scalar = None | bool | int | float | str | date | datetime | time
 class Node:
     """One value of a config text: a scalar, a list of nodes or a mapping of nodes, with its place.
 
-    `key_span` is the place of the key that leads to the value; the root and list items have none.
+    `key_span` is the place of the key that leads to the value; the root and list items have none. `tag` is a YAML tag
+    of the format's own (`!reset`), where it has some.
     """
 
-    __slots__ = ("key_span", "span", "value")
+    __slots__ = ("key_span", "span", "tag", "value")
 
     def __init__(
-        self, value: Scalar | list[Node] | dict[str, Node], span: Span, key_span: Span | None = None
+        self,
+        value: Scalar | list[Node] | dict[str, Node],
+        span: Span,
+        key_span: Span | None = None,
+        tag: str = "",
     ) -> None:
         self.value = value
         self.span = span
         self.key_span = key_span
+        self.tag = tag
+
+    def with_value(self, value: Scalar | list[Node] | dict[str, Node]) -> Node:
+        """Another value in the same place."""
+        return Node(value, self.span, self.key_span, self.tag)
 
     @property
     def key(self) -> Span:

@@ -26,10 +26,11 @@ def read_source(  # noqa: PLR0913 - each has its default
     max_bytes: int = MAX_BYTES,
     allow_empty: bool = False,
     is_secret: bool = False,
+    asked_at: Span | None = None,
 ) -> Source | None:
     """The UTF-8 text of the file at `path`, called `name` in diagnostics; None after adding an error.
 
-    A byte order mark is dropped, line ends stay as they are. A file of white space alone is an error
+    That there is none is told at the place that asked for it, where there is one. A byte order mark is dropped, line ends stay as they are. A file of white space alone is an error
     unless `allow_empty`, a file of more than `max_bytes` bytes always. No diagnostic shows a line of a file that
     `is_secret`.
     """
@@ -38,7 +39,8 @@ def read_source(  # noqa: PLR0913 - each has its default
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
-        problems.error(whole, "there is no such file", code="file-missing", hint=_neighbour(path))
+        message = "there is no such file" if asked_at is None else f"there is no file {name}"
+        problems.error(asked_at or whole, message, code="file-missing", hint=_neighbour(path))
     except IsADirectoryError:
         hint = "give the file in it"
         problems.error(whole, "this is a directory, not a file", code="file-is-directory", hint=hint)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MAX_ALIASED = 100_000  # the values that aliases may add to those that are written
 
 _CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
 _NOT_CLOSED = "this quote is never closed"
 _BEGINS = "{begins}"  # in a hint: where the list or table begins
 _TAG = "tag:yaml.org,2002:"
@@ -43,8 +44,10 @@ _SCALARS = {
 }
 
 
-def parse_yaml(source: Source, problems: Diagnostics) -> Node | None:
+def parse_yaml(source: Source, problems: Diagnostics, *, tags: frozenset[str] = frozenset()) -> Node | None:
     """The tree of a YAML 1.1 text of one document; None after adding an error. An empty text is null.
+
+    Of the tags that begin with one "!" those in `tags` are kept in the nodes, all others are errors.
 
     Keys are texts as they are written (`on:` is "on", `1:` is "1"). What an alias or a merge key brings in
     has the place where it is written, at the anchor.
@@ -57,7 +60,7 @@ def parse_yaml(source: Source, problems: Diagnostics) -> Node | None:
         hint = f'write it as an escape in double quotes: "\\u{ord(control[0]):04x}"'
         add_control_character(problems, places.span(*control.span()), control[0], hint)
         return None
-    composer = _Composer(places, problems)
+    composer = _Composer(places, problems, tags)
     try:
         node = composer.document()
     except StopParsingError:
@@ -79,12 +82,13 @@ class _Anchored:
 class _Composer:
     """Makes nodes of the events of one text."""
 
-    def __init__(self, places: Places, problems: Diagnostics) -> None:
+    def __init__(self, places: Places, problems: Diagnostics, tags: frozenset[str]) -> None:
         import yaml  # noqa: PLC0415 - not every config is YAML
 
         self.yaml = yaml
         self.places = places
         self.problems = problems
+        self.tags = tags
         self.failed = False
         self.resolver = yaml.resolver.Resolver()
         self.constructor = yaml.constructor.SafeConstructor()
@@ -130,7 +134,7 @@ class _Composer:
         text = None
         if isinstance(event, yaml.ScalarEvent):
             text = event.value
-            node = Node(self._scalar(event), self._span(event))
+            node = Node(self._scalar(event), self._scalar_span(event), tag=self._own_tag(event))
             self._end = self._offset(event.end_mark)
         else:
             if depth >= MAX_DEPTH:
@@ -143,14 +147,20 @@ class _Composer:
 
     def _collection(self, event: Event, depth: int) -> Node:
         is_list = isinstance(event, self.yaml.SequenceStartEvent)
-        tag = event.tag  # type: ignore[attr-defined] # a start event
+        own = self._own_tag(event)
+        tag = None if own else event.tag  # type: ignore[attr-defined] # a start event
         if tag not in {None, "!", _TAG + ("seq" if is_list else "map")}:
             raise self._foreign_tag(event, tag)
         start = self._offset(event.start_mark)
         self._end = start + 1
         value: list[Node] | dict[str, Node]
         value = self._items(depth) if is_list else self._entries(depth)
-        return Node(value, self.places.span(start, self._end))
+        return Node(value, self.places.span(start, self._end), tag=own)
+
+    def _own_tag(self, event: Event) -> str:
+        """The tag of a value where it is one of the format's own; else ""."""
+        tag = event.tag  # type: ignore[attr-defined] # of a scalar or a collection
+        return str(tag) if tag in self.tags else ""
 
     def _items(self, depth: int) -> list[Node]:
         items: list[Node] = []
@@ -171,7 +181,7 @@ class _Composer:
                 break
             key, key_span = self._key(event), self._span(event)
             value = self._node(next(self._events), depth + 1)
-            node = Node(value.value, value.span, key_span)
+            node = Node(value.value, value.span, key_span, value.tag)
             if self._is_merge(event):
                 if merge is not None:
                     self._twice("<<", node, merge)
@@ -229,8 +239,7 @@ class _Composer:
     def _scalar(self, event: Event) -> Scalar:
         node_type = self.yaml.ScalarNode
         value: str = event.value  # type: ignore[attr-defined] # a scalar event
-        tag: str | None = event.tag  # type: ignore[attr-defined] # a scalar event
-        implicit = event.implicit  # type: ignore[attr-defined] # a scalar event
+        tag, implicit = self._tag(event)
         bad = SURROGATE.search(value)
         if bad:
             add_surrogate(self.problems, self._span(event), ord(bad[0]))
@@ -256,6 +265,13 @@ class _Composer:
                 return made
         hint = "put it in quotes if it is a text"
         raise self._stopped(self._span(event), f"this is no {kind} that YAML knows", "yaml-syntax", hint)
+
+    def _tag(self, event: Event) -> tuple[str | None, tuple[bool, bool]]:
+        """The tag of a scalar, and whether it goes without one, plain or in quotes; one of the format's own is none."""
+        if self._own_tag(event):
+            is_plain = not event.style  # type: ignore[attr-defined] # a scalar event
+            return None, (is_plain, not is_plain)
+        return event.tag, event.implicit  # type: ignore[attr-defined] # a scalar event
 
     def _resolve(self, value: str, implicit: tuple[bool, bool]) -> str:
         """The tag that YAML 1.1 gives a text, without quotes where the first of `implicit` is true."""
@@ -289,6 +305,13 @@ class _Composer:
         start, end = self._offset(event.start_mark), self._offset(event.end_mark)
         written = self.places.text[start:end].rstrip()
         return self.places.span(start, start + (width or len(written)))
+
+    def _scalar_span(self, event: Event) -> Span:
+        """The place of a scalar itself, without an anchor and a tag before it."""
+        start, end = self._offset(event.start_mark), self._offset(event.end_mark)
+        before = _PROPERTIES.match(self.places.text, start, end)
+        start = before.end() if before and before.end() < end else start
+        return self.places.span(start, start + len(self.places.text[start:end].rstrip()))
 
     def _stopped(self, span: Span, message: str, code: str, hint: str = "") -> StopParsingError:
         self.problems.error(span, message, code=code, hint=hint)

@@ -47,6 +47,14 @@ def text_of(project: Project | None, problems: Diagnostics, folder: Path) -> str
     return "\n".join(lines).strip().replace(str(folder), "$DIR").replace(str(folder.parent), "$HOST") + "\n"
 
 
+_ITEMS = {
+    "counters": lambda item: f"counter {item.variable} from {item.base}",
+    "depends_on": lambda item: f"depends on {item.name}, {item.condition}",
+    "secrets": lambda item: f"secret {item.name} in {item.path}",
+    "systemd": lambda item: f"[{item.section}] {item.name}={' '.join(item.values)}",
+}
+
+
 def _settings(process: Process) -> list[str]:
     lines = []
     for field in fields(process):
@@ -58,15 +66,8 @@ def _settings(process: Process) -> list[str]:
             lines += [
                 f"  {field.name} {name}={item.value!r} ({_place(item.span)})" for name, item in value.items()
             ]
-        elif field.name == "counters":
-            lines += [f"  counter {item.variable} from {item.base} ({_place(item.span)})" for item in value]
-        elif field.name == "depends_on":
-            lines += [f"  depends on {item.name}, {item.condition} ({_place(item.span)})" for item in value]
-        elif field.name == "systemd":
-            lines += [
-                f"  [{item.section}] {item.name}={' '.join(item.values)} ({_place(item.span)})"
-                for item in value
-            ]
+        elif field.name in _ITEMS:
+            lines += [f"  {_ITEMS[field.name](item)} ({_place(item.span)})" for item in value]
         elif isinstance(value, Health):
             for phase, check in value.checks:
                 parts = [

@@ -366,3 +366,34 @@ JSON_LIKE = st.recursive(
 @given(value=JSON_LIKE, flow=st.booleans())
 def test_what_yaml_dumps_comes_back(*, value: object, flow: bool) -> None:
     assert tree(parse_yaml, yaml.safe_dump(value, default_flow_style=flow)).plain() == value
+
+
+def test_tags_of_the_format_are_kept_with_what_they_stand_on() -> None:
+    problems = Diagnostics()
+    text = "a: !drop\nb: !keep 7\nc: !keep '7'\nd: &d !keep [1]\ne: *d\nf: {g: !drop {h: 1}}\n"
+    node = parse_yaml(Source("shop.yaml", text), problems, tags=frozenset({"!drop", "!keep"}))
+    assert not problems.items
+    assert node is not None
+    assert isinstance(node.value, dict)
+    assert node.plain() == {"a": None, "b": 7, "c": "7", "d": [1], "e": [1], "f": {"g": {"h": 1}}}
+    assert [(key, item.tag) for key, item in node.value.items()] == [
+        ("a", "!drop"), ("b", "!keep"), ("c", "!keep"), ("d", "!keep"), ("e", "!keep"), ("f", ""),
+    ]  # fmt: skip
+    assert isinstance(node.value["f"].value, dict)
+    assert node.value["f"].value["g"].tag == "!drop"
+
+
+def test_other_tags_stay_errors_beside_those_of_the_format() -> None:
+    problems = Diagnostics()
+    assert parse_yaml(Source("shop.yaml", "a: !other 1\n"), problems, tags=frozenset({"!keep"})) is None
+    assert [item.message for item in problems] == ["the tag !other is not read"]
+
+
+def test_place_of_a_scalar_begins_behind_its_anchor_and_tag() -> None:
+    node = parse_yaml(
+        Source("shop.yaml", "a: &a no\nb: &b !!str 'x'\nc: &c\n  word\nd: &d\n"), Diagnostics()
+    )
+    assert node is not None
+    assert isinstance(node.value, dict)
+    found = [(item.span.line, item.span.column, item.span.end) for item in node.value.values()]
+    assert found == [(1, 7, 9), (2, 13, 16), (4, 3, 7), (5, 4, 6)]

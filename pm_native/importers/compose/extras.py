@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import PurePosixPath
 
 from pm_native.importers.tree import Entries, scalar_text
+from pm_native.model.confinement import Secret
+from pm_native.model.names import is_secret
 from pm_native.model.project import PassThrough
 from pm_native.unit.escape import quote_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import PurePosixPath
 
     from pm_native.errors import Diagnostics
     from pm_native.importers.compose.project import Composed
@@ -54,8 +56,9 @@ class Extras:
                 section="Service", name="SupplementaryGroups", values=(" ".join(groups),), span=place
             )
 
-    def secrets(self) -> Iterator[PassThrough]:
-        """LoadCredential= for each secret that is in a file."""
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets that are in files."""
+        found: dict[str, Secret] = {}
         stores = Entries(self.composed.root, self.problems).table("secrets")
         for item in self.entries.nodes("secrets"):
             table = Entries(item, self.problems, "secrets") if isinstance(item.value, dict) else None
@@ -67,14 +70,18 @@ class Extras:
                 hint = f"secrets: {{ {source}: {{ file: PATH }} }}, at the top"
                 self.problems.warning(item.span, message, code="compose-secret", hint=hint, lost=True)
                 continue
-            path = os.path.normpath(self.files.directory / file)
-            message = (
-                f"{self.own_name} finds the secret in $CREDENTIALS_DIRECTORY/{os.path.basename(target)}"  # noqa: PTH119 - a text
-            )
+            name = PurePosixPath(target).name
+            if not is_secret(name):
+                hint = 'target: a name of letters, digits, "_", "." and "-"'
+                message = f"{self.own_name}: no name of a secret's file: {name!r}"
+                self.problems.error(item.span, message, code="bad-secret-name", hint=hint)
+                continue
+            message = f"{self.own_name} finds the secret in $CREDENTIALS_DIRECTORY/{name}"
             hint = "not in /run/secrets: let the program look there"
             self.problems.warning(item.span, message, code="compose-secret", hint=hint)
-            value = f"{os.path.basename(target)}:{path}".replace("%", "%%")  # noqa: PTH119 - a text
-            yield PassThrough(section="Service", name="LoadCredential", values=(value,), span=item.span)
+            path = os.path.normpath(self.files.directory / file)
+            found[name] = Secret(name=name, path=path, span=item.span)
+        return tuple(found.values())
 
     def tell_ports(self) -> None:
         """A warning where a port of the host was another one than the program's."""

@@ -118,7 +118,7 @@ FIELDS = (
     _lost("pre_stop.working_dir", "it runs in the folder of the service", "begin the command with cd"),
     _lost("post_start.environment", "it has the variables of the service", "set them in the command"),
     _lost("pre_stop.environment", "it has the variables of the service", "set them in the command"),
-    _field("secrets", "`LoadCredential=`", "the file is $CREDENTIALS_DIRECTORY/NAME, not /run/secrets/NAME"),
+    _field("secrets", "`secrets`", "the file is $CREDENTIALS_DIRECTORY/NAME, not /run/secrets/NAME"),
     _field("secrets.source", "the secret"),
     _field("secrets.target", "the name of its file"),
     _lost("secrets.uid", "a credential belongs to the service's user"),

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pm_native.importers.common import are_too_many
 from pm_native.importers.compose.fields import FIELDS, OURS, SERVICE, TOP
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Project
@@ -69,6 +70,13 @@ class ComposeImporter:
             return None
         own = Entries(composed.root, problems).text("name") or composed.environ.get("COMPOSE_PROJECT_NAME")
         project_name = options.project_name or nearest_name(own or files.directory.name)
+        if _is_first_format(composed):
+            hint = "put them below `services:`, two columns to the right; compose itself reads this no more"
+            message = "this is compose's first format: services stand at the top"
+            problems.error(composed.root.span, message, code="compose-version-1", hint=hint)
+            return None
+        if are_too_many(len(composed.services), composed.root.key, problems):
+            return None
         processes = services_of(composed, project_name, files, problems)
         _tell_fields(composed, processes, problems)
         problems.items[:] = dict.fromkeys(problems.items)  # what services share by an anchor is told once
@@ -86,6 +94,15 @@ class ComposeImporter:
             sources=tuple(files.sources),
             span=composed.root.span.source.whole(),
         )
+
+
+def _is_first_format(composed: Composed) -> bool:
+    """Whether the services stand at the top, where compose had them until 2016."""
+    top = composed.root.value if isinstance(composed.root.value, dict) else {}
+    keys = {"image", "build", "command"}
+    return "services" not in top and any(
+        isinstance(item.value, dict) and keys & set(item.value) for item in top.values()
+    )
 
 
 def _tell_fields(composed: Composed, running: Container[str], problems: Diagnostics) -> None:

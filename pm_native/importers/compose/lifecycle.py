@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pm_native.importers.shell import read_shell_line
+from pm_native.importers.tree import unset_hint
 from pm_native.model.health import Action, Check, Does, ExecProbe, Health
 from pm_native.model.project import SECOND, ProcessKind, Restart, RestartPolicy, Stop, StopMode
 from pm_native.model.quantity import INFINITY, QuantityError, parse_duration, parse_signal
@@ -145,6 +146,6 @@ class Lifecycle:
             return parse_duration(text)
         except QuantityError as error:
             node = table.entries[key]
-            hint = error.hint or "such as 30s or 1m30s"
+            hint = unset_hint(node, error.hint or "such as 30s or 1m30s")
             self.problems.error(node.span, f"{key}: {error.message}", code="bad-duration", hint=hint)
             return default

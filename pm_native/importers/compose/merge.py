@@ -14,11 +14,18 @@ if TYPE_CHECKING:
 # Tables that may also be written as lists of `NAME=value`, or of names.
 _PAIRS = frozenset({"environment", "labels", "annotations", "sysctls", "extra_hosts", "args"})
 _REPLACED = frozenset({"command", "entrypoint", "test"})
+RESET, OVERRIDE = "!reset", "!override"
+TAGS = frozenset({RESET, OVERRIDE})
 _SINGLE_OR_LIST = frozenset({"env_file", "dns", "dns_search", "tmpfs", "profiles"})
 
 
 def merged(below: Node, over: Node, key: str = "") -> Node:
-    """One tree laid over another: tables are joined, lists are added to, single values and commands are replaced."""
+    """One tree laid over another: tables are joined, lists are added to, single values and commands are replaced.
+
+    What is tagged !override replaces all that is below it, what is tagged !reset takes it away (`without_resets`).
+    """
+    if over.tag:
+        return over
     if over.value is None:
         return below
     if key == "depends_on" or key in _PAIRS:
@@ -27,18 +34,31 @@ def merged(below: Node, over: Node, key: str = "") -> Node:
         entries = dict(below.value)
         for name, node in over.value.items():
             entries[name] = merged(entries[name], node, name) if name in entries else node
-        return Node(entries, over.span, over.key_span)
+        return over.with_value(entries)
     if key in _SINGLE_OR_LIST:
         below, over = _as_list(below), _as_list(over)
     if isinstance(below.value, list) and isinstance(over.value, list) and key not in _REPLACED:
         written = {_identity(item) for item in over.value}
         kept = [item for item in below.value if _identity(item) not in written]
-        return Node([*kept, *over.value], over.span, over.key_span)
+        return over.with_value([*kept, *over.value])
     return over
 
 
+def without_resets(node: Node) -> Node:
+    """The tree without what is tagged !reset: it is as if it had never been said."""
+    match node.value:
+        case dict() as entries:
+            return node.with_value(
+                {key: without_resets(item) for key, item in entries.items() if item.tag != RESET}
+            )
+        case list() as items:
+            return node.with_value([without_resets(item) for item in items if item.tag != RESET])
+        case _:
+            return node
+
+
 def _as_list(node: Node) -> Node:
-    return Node(_items(node), node.span, node.key_span)
+    return node.with_value(_items(node))
 
 
 def _items(node: Node) -> list[Node]:
@@ -59,7 +79,7 @@ def _as_table(node: Node, key: str) -> Node:
         else:
             name, equals, value = text.partition("=")
             entries[name] = Node(value if equals else None, item.span, item.span)
-    return Node(entries, node.span, node.key_span)
+    return node.with_value(entries)
 
 
 def _identity(item: Node) -> str:
@@ -79,8 +99,8 @@ def with_paths_of(service: Node, directory: Path) -> Node:
         if key in entries:
             node = entries[key]
             items = [_with_path(item, directory, key) for item in _items(node)]
-            entries[key] = Node(items, node.span, node.key_span)
-    return Node(entries, service.span, service.key_span)
+            entries[key] = node.with_value(list(items))
+    return service.with_value(entries)
 
 
 def _with_path(item: Node, directory: Path, key: str) -> Node:
@@ -92,7 +112,7 @@ def _with_path(item: Node, directory: Path, key: str) -> Node:
         )
         if node is None or not isinstance(node.value, str) or is_volume:
             return item
-        return Node({**item.value, name: _absolute(node, directory)}, item.span, item.key_span)
+        return item.with_value({**item.value, name: _absolute(node, directory)})
     if key == "volumes" and not (isinstance(item.value, str) and item.value.startswith((".", "/", "~"))):
         return item
     return _absolute(item, directory)
@@ -102,4 +122,4 @@ def _absolute(node: Node, directory: Path) -> Node:
     text = str(node.value)
     if text.startswith("~"):
         return node
-    return Node(os.path.normpath(directory / text), node.span, node.key_span)
+    return node.with_value(os.path.normpath(directory / text))

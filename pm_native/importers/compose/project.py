@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pm_native.importers.compose.merge import merged, with_paths_of
+from pm_native.importers.compose.merge import TAGS, merged, with_paths_of, without_resets
 from pm_native.importers.expand import Expander, expand_tree
 from pm_native.importers.tree import Entries, scalar_text
 from pm_native.syntax.node import Node
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pm_native.errors import Diagnostics
+    from pm_native.errors import Diagnostics, Span
     from pm_native.importers.base import ImportOptions
     from pm_native.importers.files import Files
 
@@ -49,11 +49,12 @@ class Composer:
         paths = [self.files.path, *self._more(environ)]
         root: Node | None = None
         for path in paths:
-            layer = self._file(path, self.files.directory, environ, ())
+            layer = self._file(path, self.files.directory, environ, (), None)
             if layer is not None:
                 root = layer if root is None else merged(root, layer)
         if root is None or not isinstance(root.value, dict):
             return None
+        root = without_resets(root)
         top = Entries(root, self.problems)
         wanted = set(self.options.profiles)
         if not wanted:
@@ -93,7 +94,12 @@ class Composer:
         return []
 
     def _file(
-        self, path: Path, directory: Path, environ: Mapping[str, str], seen: tuple[Path, ...]
+        self,
+        path: Path,
+        directory: Path,
+        environ: Mapping[str, str],
+        seen: tuple[Path, ...],
+        asked_at: Span | None,
     ) -> Node | None:
         """One file with its variables put in, what it includes below it, what its services extend in them."""
         self._read += 1
@@ -104,7 +110,7 @@ class Composer:
                 whole = self._whole(path)
                 self.problems.error(whole.span, message, code="compose-files", hint=hint)
             return None
-        tree = self.files.yaml(path)
+        tree = self.files.yaml(path, asked_at=asked_at, tags=TAGS)
         if tree is None:
             return None
         tree = expand_tree(tree, Expander(environ.get, is_strict=True), self.problems, "compose")
@@ -118,9 +124,7 @@ class Composer:
         root = tree
         if "services" in top:
             node = top.entries["services"]
-            root = Node(
-                {**tree.value, "services": Node(dict(services), node.span, node.key_span)}, tree.span
-            )
+            root = tree.with_value({**tree.value, "services": node.with_value(dict(services))})
         for item in top.nodes("include"):
             if (below := self._included(item, path, environ, (*seen, path))) is not None:
                 root = merged(below, root)
@@ -147,9 +151,26 @@ class Composer:
                 return None
             given = entry.text("project_directory") if entry is not None else None
             directory = directory or (Path(os.path.normpath(by.parent / given)) if given else path.parent)
-            layer = self._file(path, directory, {**self._dotenv(directory), **environ}, seen)
+            defaults = (
+                self._defaults(entry, by.parent) if entry is not None and "env_file" in entry else None
+            )
+            below = self._dotenv(directory) if defaults is None else defaults
+            layer = self._file(path, directory, {**below, **environ}, seen, item.span)
             if layer is not None:
                 found = layer if found is None else merged(found, layer)
+        return found
+
+    def _defaults(self, entry: Entries, directory: Path) -> dict[str, str]:
+        """The variables of an include's own `env_file`."""
+        from pm_native.syntax import Dialect  # noqa: PLC0415 - loaded on first use
+
+        found: dict[str, str] = {}
+        for item in entry.items("env_file"):
+            path = Path(os.path.normpath(directory / scalar_text(item)))
+            read = self.files.environment(
+                path, Dialect.DOTENV, asked_at=item.span, environ=self.options.environ
+            )
+            found |= {name: variable.value for name, variable in read.items()}
         return found
 
     def _extended(  # noqa: PLR0913, PLR0917 - the service, and where it stands
@@ -176,7 +197,8 @@ class Composer:
             self.problems.error(extends.key, message, code="extends-cycle", hint=hint)
             return node
         if there != path:
-            tree = self.files.yaml(there)
+            place = inner.place("file") if inner is not None else extends.span
+            tree = self.files.yaml(there, asked_at=place, tags=TAGS)
             if tree is None:
                 return node
             expander = Expander(environ.get, is_strict=True)
@@ -191,4 +213,4 @@ class Composer:
         if there != path:
             base = with_paths_of(base, there.parent)
         own = {key: item for key, item in node.value.items() if key != "extends"}
-        return merged(base, Node(own, node.span, node.key_span))
+        return merged(base, node.with_value(own))

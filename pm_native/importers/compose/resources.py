@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pm_native.importers.tree import Entries, scalar_text
+from pm_native.importers.tree import Entries, scalar_text, unset_hint
 from pm_native.model.project import Limits, PassThrough
 from pm_native.model.quantity import format_percent, format_size
 
@@ -31,8 +31,8 @@ def size_of(entries: Entries, key: str) -> int | None:
         return None
     match = _SIZE.fullmatch(text)
     if match is None:
-        hint = "such as 512m, 1g, or bytes"
         node = entries.entries[key]
+        hint = unset_hint(node, "such as 512m, 1g, or bytes")
         entries.problems.error(node.span, f"{key}: {text!r} is no size", code="bad-size", hint=hint)
         return None
     return int(float(match["number"]) * (1 << _UNITS[match["unit"].lower()]))

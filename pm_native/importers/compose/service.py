@@ -54,9 +54,25 @@ def services_of(composed: Composed, project: str, files: Files, problems: Diagno
             problems.error(
                 reader.entries.node.key, message, code="duplicate-name", hint="rename one of them"
             )
-    found = {reader.own_name: reader.process(by_name) for reader in readers if reader.runs}
+    awaited = _awaited(readers)
+    found = {
+        reader.own_name: reader.process(by_name, awaited.get(reader.own_name, {}))
+        for reader in readers
+        if reader.runs
+    }
     _tell_missing(readers, problems)
     _tell_hosts([*found.values()], composed, problems)
+    return found
+
+
+def _awaited(readers: list[Service]) -> dict[str, dict[Condition, Span]]:
+    """What services that run wait for in others, and the first place that says so."""
+    found: dict[str, dict[Condition, Span]] = {}
+    for reader in readers:
+        for own, span, table in reader.dependencies() if reader.runs else ():
+            condition = table.text("condition") if table is not None else None
+            if condition in _CONDITIONS:
+                found.setdefault(own, {}).setdefault(_CONDITIONS[condition], span)
     return found
 
 
@@ -178,9 +194,10 @@ class Service:
             self.problems.error(node.span, message, code="bad-command", hint=hint)
             return ()
 
-    def process(self, others: Mapping[str, Service]) -> Process:
-        """The process, once all services are known."""
-        waiting = self._waiting(others)
+    def process(self, others: Mapping[str, Service], waiting: Mapping[Condition, Span]) -> Process:
+        """The process, once all services are known, and what others wait for in it."""
+        if Condition.COMPLETED in waiting:
+            self.origins["kind"] = waiting[Condition.COMPLETED]
         kind = ProcessKind.TASK if Condition.COMPLETED in waiting else ProcessKind.SERVICE
         is_pool = self.instances is not None
         if kind is ProcessKind.TASK and is_pool:
@@ -221,29 +238,11 @@ class Service:
                 *resources.directives(),
                 *extras.hooks(self._words, directory),
                 *extras.groups(),
-                *extras.secrets(),
             ),
+            secrets=extras.secrets(),
             span=self.entries.node.key,
             origins=self.origins,
         )
-
-    def _waiting(self, others: Mapping[str, Service]) -> set[Condition]:
-        """What other services wait for in this one."""
-        found: set[Condition] = set()
-        for other in others.values():
-            node = other.entries.node_of("depends_on")
-            if (
-                other.runs
-                and node is not None
-                and isinstance(node.value, dict)
-                and self.own_name in node.value
-            ):
-                condition = Entries(node.value[self.own_name], self.problems).text("condition")
-                if condition in _CONDITIONS:
-                    found.add(_CONDITIONS[condition])
-                    if _CONDITIONS[condition] is Condition.COMPLETED:
-                        self.origins["kind"] = node.value[self.own_name].key
-        return found
 
     def _depends_on(
         self, others: Mapping[str, Service]
@@ -251,7 +250,7 @@ class Service:
         """What must be there first: processes of the project, and units of the host that stand for services."""
         found: list[Dependency] = []
         around: list[PassThrough] = []
-        for own, span, table in self._dependencies():
+        for own, span, table in self.dependencies():
             word = table.text("condition") if table is not None else None
             condition = _CONDITIONS.get(word or "service_started")
             if condition is None:
@@ -272,7 +271,8 @@ class Service:
                 )
         return tuple(found), tuple(around)
 
-    def _dependencies(self) -> Iterator[tuple[str, Span, Entries | None]]:
+    def dependencies(self) -> Iterator[tuple[str, Span, Entries | None]]:
+        """What it depends on: the name, the place, and what is said of it."""
         node = self.entries.node_of("depends_on")
         if node is None:
             return
