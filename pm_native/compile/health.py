@@ -13,6 +13,7 @@ from pm_native.compile.names import instance_numbers, is_task
 from pm_native.compile.preload import says_that_it_listens
 from pm_native.model.health import (
     Does,
+    MemoryProbe,
     Monitor,
     NotifyProbe,
     OutputProbe,
@@ -186,11 +187,14 @@ def limit_window_usec(process: Process) -> int:
     restart = process.restart
     if restart.limit is None or not is_notified(process):
         return 0
-    life = 0
-    if process.health is not None and process.health.alive is not None:
-        alive = process.health.alive
-        life = alive.start_period_usec + _patience_usec(alive)
+    alive = process.health.alive if process.health is not None else None
+    # A program whose memory grows is restarted for as long as it grows: that is no start that fails.
+    is_leak = alive is not None and all(isinstance(probe, MemoryProbe) for probe in alive.probes)
+    life = alive.start_period_usec + _patience_usec(alive) if alive is not None and not is_leak else 0
+    start = start_timeout_usec(process) if tells_ready(process) or not is_leak else 0
+    if not (life or start):
+        return 0
     delay = max(restart.delay_usec, restart.max_delay_usec or 0)
-    one = max(start_timeout_usec(process), life) + process.stop.timeout_usec + delay
+    one = max(start, life) + process.stop.timeout_usec + delay
     window = (restart.limit + 1) * one * 6 // 5
     return min(-(-window // SECOND) * SECOND, INFINITY)

@@ -20,6 +20,8 @@ FORMAT = {
     "[socket:x]": "host port path family type proto umask backlog blocking interface so_reuseport replace use_papa",
     "[env], [env:x,y]": "*",
     "[plugin:x]": "use attempts window retry_in max_retry active priority",
+    "[plugin:x] of ResourceWatcher": "use watcher service max_mem min_mem max_cpu min_cpu loop_rate max_count"
+    " health_threshold process_children active priority",
 }
 
 

@@ -160,6 +160,21 @@ def test_config_that_does_not_end_is_killed(text: str, tmp_path: Path, read: Rea
     ]
 
 
+@pytest.mark.parametrize("grown", ["{ a }", "Buffer.alloc(1 << 24, 1)"])
+def test_memory_of_a_config_is_bounded(grown: str, tmp_path: Path, read: Read) -> None:
+    needs_node()
+    path = tmp_path / "ecosystem.config.cjs"
+    path.write_text(f"const a = []; for (;;) a.push({grown});")
+    project, problems = read(Pm2Importer(timeout_sec=60), path)
+    assert project is None
+    (error,) = problems
+    # Which of its memories ends first, and whether Node throws or dies of it, is Node's own affair.
+    if error.code == "pm2-config-crash":
+        assert error.message.startswith("Node dies of this config: SIG")
+    else:
+        assert error.message == "the config fails: RangeError: Array buffer allocation failed"
+
+
 @pytest.mark.parametrize("is_detached", ["true", "false"])
 def test_children_of_a_config_that_is_killed_die_with_it(
     is_detached: str, tmp_path: Path, read: Read

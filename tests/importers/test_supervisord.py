@@ -80,17 +80,14 @@ def test_include_of_the_whole_disk_is_refused_at_once(tmp_path: Path, read: Read
     )
 
 
-def test_include_of_itself_ends(tmp_path: Path, read: Read) -> None:
+def test_file_that_includes_itself_is_read_once(tmp_path: Path, read: Read) -> None:
     path = tmp_path / "supervisord.conf"
     path.write_text("[include]\nfiles = *.conf\n[program:a]\ncommand = /bin/true\n")
     project, problems = read(IMPORTER, path)
     assert project is not None
     assert [process.name for process in project.processes] == ["a"]
-    assert [
-        item.code for item in problems if item.code in {"supervisord-include", "supervisord-section"}
-    ] == [
-        "supervisord-include",
-        "supervisord-section",
+    assert not [
+        item for item in problems if item.code.startswith(("supervisord-include", "supervisord-sec"))
     ]
 
 

@@ -6,6 +6,7 @@ from pm_native.importers.base import Field
 
 DAEMON, WATCHER, SOCKET = "[circus]", "[watcher:x]", "[socket:x]"
 ENV, PLUGIN = "[env], [env:x,y]", "[plugin:x]"
+RESOURCES = "[plugin:x] of ResourceWatcher"
 
 _OWN = "it is circus's own, and there is no circusd"
 _ROTATED = "a file that is appended to is not rotated"
@@ -169,6 +170,26 @@ _PLUGIN = (
     Field("active", "no limit where it is false"),
     Field("priority", "", _OWN, harmless=True),
 )
+_RESOURCES = (
+    Field("use", "the plugin"),
+    Field("watcher", "the process"),
+    Field("service", "an old name of `watcher`"),
+    Field(
+        "max_mem",
+        "`health.alive`: `memory`, where it is a size",
+        "children count, files that are only cached do not; a percentage is left out",
+        "write a size: 200M",
+    ),
+    Field("loop_rate", "`interval`"),
+    Field("max_count", "`retries`"),
+    Field("max_cpu", "", "nothing looks at it", "`limits.cpu` keeps a program below it"),
+    Field("min_cpu", "", "nothing looks at it", "a health check of your own"),
+    Field("min_mem", "", "nothing looks at it", "a health check of your own"),
+    Field("health_threshold", "", "it is about memory and CPU together", "max_mem"),
+    Field("process_children", "", "children count in any case", harmless=True),
+    Field("active", "", _OWN, harmless=True),
+    Field("priority", "", _OWN, harmless=True),
+)
 
 FIELDS = tuple(
     Field(item.name, item.becomes, item.differs, item.instead, section, item.harmless)
@@ -178,6 +199,7 @@ FIELDS = tuple(
         (SOCKET, _SOCKET),
         (ENV, (Field("*", "`Environment=`, or an environment file for what looks secret"),)),
         (PLUGIN, _PLUGIN),
+        (RESOURCES, _RESOURCES),
     )
     for item in items
 )
@@ -187,6 +209,8 @@ def _keys(section: str) -> frozenset[str]:
     return frozenset(item.name for item in FIELDS if item.section == section)
 
 
-DAEMON_KEYS, WATCHER_KEYS, SOCKET_KEYS, PLUGIN_KEYS = map(_keys, (DAEMON, WATCHER, SOCKET, PLUGIN))
+DAEMON_KEYS, WATCHER_KEYS, SOCKET_KEYS, PLUGIN_KEYS, RESOURCE_KEYS = map(
+    _keys, (DAEMON, WATCHER, SOCKET, PLUGIN, RESOURCES)
+)
 DAEMON_OWN_KEYS = frozenset(item.name for item in FIELDS if item.section == DAEMON and item.harmless)
 OPEN_KEYS = tuple(name.removesuffix("*") for name in WATCHER_KEYS if name.endswith("*"))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from fnmatch import filter as filter_names
 from fnmatch import fnmatch
+from glob import has_magic
 from pathlib import PurePosixPath
 
-from pm_native.importers.circus.fields import DAEMON_KEYS, DAEMON_OWN_KEYS, FIELDS, PLUGIN_KEYS
+from pm_native.importers.circus.fields import DAEMON_KEYS, DAEMON_OWN_KEYS, FIELDS
+from pm_native.importers.circus.plugins import PluginReader
 from pm_native.importers.circus.sockets import read_socket
 from pm_native.importers.circus.values import Values
-from pm_native.importers.circus.watcher import Around, Flapping, WatcherReader
-from pm_native.importers.common import is_wrapper
+from pm_native.importers.circus.watcher import Around, WatcherReader
+from pm_native.importers.common import are_too_many, is_wrapper
+from pm_native.importers.ini import and_more, tell_rotation
 from pm_native.importers.pool import in_order
+from pm_native.model.health import Health
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Project
 from pm_native.model.watch import Watch
@@ -20,25 +25,19 @@ from pm_native.runtime.watch.patterns import literal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pm_native.errors import Diagnostics, Span
     from pm_native.importers.base import Field, ImportOptions
-    from pm_native.importers.circus.files import Config
     from pm_native.importers.circus.sockets import Socket
     from pm_native.importers.detect import Contents
+    from pm_native.importers.ini import IniConfig
     from pm_native.model.project import Process
     from pm_native.syntax import IniEntry, IniSection
 
 _FILE_NAME = re.compile(r"circus(?:d)?(?:[.-][\w.-]+)?\.(?:ini|conf)")
 _GENERAL_FOLDERS = frozenset({"etc", "circus", "circus.d", "conf.d", ""})
-_RELOADER = "CommandReloader"
-_PLUGINS = {
-    "ResourceWatcher": "limits do: MemoryMax= and CPUQuota=, or a health check that asks for memory",
-    "WatchDog": "a program that speaks sd_notify(3) is watched by WatchdogSec=, others by a health check",
-    "HttpObserver": "a health check does: `health` in the native config",
-    "RedisObserver": "a health check does: `health` in the native config, with a command",
-}
 
 
 @dataclass(slots=True)
@@ -71,15 +70,51 @@ class CircusImporter:
         return _Reader(config, path, options, problems).project() if config is not None else None
 
 
+def _with_plugins(process: Process, name: str, plugins: PluginReader) -> Process:
+    """The process of a watcher with what plugins ask of it."""
+    check = plugins.memory.pop(name.lower(), None)
+    if check is not None:
+        origins = {**process.origins, "health": check.span}
+        process = replace(process, health=Health(alive=check), origins=origins)
+    program = process.command[0]
+    # circus looks at the file that `cmd` names from its own folder on: a name alone is found on the PATH.
+    if plugins.reloader is not None and "/" in program and not is_wrapper(program):
+        origins = {**process.origins, "watch": plugins.reloader}
+        process = replace(process, watch=Watch(patterns=(literal(program),)), origins=origins)
+    return process
+
+
+class _Environments:
+    """The `[env:...]` sections, found by the names that they are for: most patterns are plain names."""
+
+    def __init__(self, sections: Iterable[IniSection]) -> None:
+        self.sections = [section for section in sections if section.name.startswith("env:")]
+        self.by_name: dict[str, set[int]] = {}
+        self.wild: list[tuple[int, str]] = []
+        for number, section in enumerate(self.sections):
+            for pattern in section.name.removeprefix("env:").split(","):
+                word = pattern.strip()
+                if has_magic(word):
+                    self.wild.append((number, word))
+                else:
+                    self.by_name.setdefault(word, set()).add(number)
+
+    def of(self, name: str) -> list[IniSection]:
+        """Those for a watcher, in their order."""
+        wild = {number for number, pattern in self.wild if fnmatch(name, pattern)}
+        return [self.sections[number] for number in sorted(self.by_name.get(name, set()) | wild)]
+
+
 class _Reader:
     """Reads the sections of one config."""
 
-    def __init__(self, config: Config, path: Path, options: ImportOptions, problems: Diagnostics) -> None:
+    def __init__(self, config: IniConfig, path: Path, options: ImportOptions, problems: Diagnostics) -> None:
         self.config = config
         self.path = path.absolute()
         self.options = options
         self.problems = problems
         shared = config.sections.get("env")
+        self.environments = _Environments(config.sections.values())
         self.shared: dict[str, IniEntry] = dict(shared.entries) if shared else {}
         self.variables = {f"env.{key.lower()}": value for key, value in options.environ.items()}
         self.variables |= {f"env.{key.lower()}": entry.value for key, entry in self.shared.items()}
@@ -87,15 +122,15 @@ class _Reader:
     def values(self, section: IniSection, own: dict[str, IniEntry] | None = None) -> Values:
         """A section with what its variables can name."""
         more = {f"env.{key.lower()}": entry.value for key, entry in (own or {}).items()}
-        return Values(section, {**self.variables, **more}, self.problems)
+        return Values(section, self.problems, {**self.variables, **more})
 
     def project(self) -> Project | None:
         """The project; None after adding an error that leaves nothing of it."""
         umask = self.daemon()
-        flapping = self.plugins()
+        plugins = self.plugins()
         sockets = self.sockets()
         self.tell_others()
-        processes = self.reloaded(self.watchers(umask, flapping, sockets))
+        processes = self.watchers(umask, plugins, sockets)
         if not processes:
             if not self.problems.has_errors:
                 hint = "a program is a section [watcher:NAME] with cmd; includes are read where they are"
@@ -142,58 +177,13 @@ class _Reader:
             )
         return values.octal("umask") if values.entry("umask") else None
 
-    def plugins(self) -> Flapping | None:
-        """What the flapping plugin says; the others are told of."""
-        found: Flapping | None = None
+    def plugins(self) -> PluginReader:
+        """What the plugins ask of the watchers; what is lost of them is told."""
+        reader = PluginReader(self.problems)
         for section in self.config.sections.values():
-            if not section.name.startswith("plugin:"):
-                continue
-            values = self.values(section)
-            use = (values.text("use") or "").strip().rpartition(".")[2]
-            if use == "Flapping" or section.name == "plugin:flapping":
-                values.tell_unknown(PLUGIN_KEYS, (), "the flapping plugin")
-                usual = Flapping()
-                if values.flag("active", default=True):
-                    found = Flapping(
-                        attempts=int(values.number("attempts", usual.attempts, 1)),
-                        window=values.number("window", usual.window),
-                        max_retry=int(values.number("max_retry", usual.max_retry, -1)),
-                    )
-                values.number("retry_in", 7)
-                message = "flapping: a program that ends too often is given up; there is no longer wait before that"
-                hint = "systemctl reset-failed UNIT, then start; `delay` and `max_delay` of the native config wait"
-                self.problems.note(section.span, message, code="circus-flapping", hint=hint)
-                continue
-            if use == _RELOADER:
-                continue
-            hint = _PLUGINS.get(use, "find out what it does for you: it runs in no program of ours")
-            message = (
-                f"{section.name.removeprefix('plugin:')}: the plugin {use or 'without `use`'} is left out"
-            )
-            self.problems.warning(section.span, message, code="circus-plugin", hint=hint, lost=True)
-        return found
-
-    def reloaded(self, processes: tuple[Process, ...]) -> tuple[Process, ...]:
-        """The processes, restarted when their program changes where the plugin for that is loaded."""
-        places = [
-            section.span
-            for section in self.config.sections.values()
-            if section.name.startswith("plugin:")
-            and (self.values(section).text("use") or "").strip().rpartition(".")[2] == _RELOADER
-        ]
-        if not places:
-            return processes
-        # circus looks at the file that `cmd` names from its own folder on: a name alone is found on the PATH.
-        return tuple(
-            replace(
-                process,
-                watch=Watch(patterns=(literal(process.command[0]),)),
-                origins={**process.origins, "watch": places[0]},
-            )
-            if "/" in process.command[0] and not is_wrapper(process.command[0])
-            else process
-            for process in processes
-        )
+            if section.name.startswith("plugin:"):
+                reader.read(self.values(section))
+        return reader
 
     def sockets(self) -> dict[str, Socket]:
         """The sockets by name, in small letters as circus has them."""
@@ -206,12 +196,14 @@ class _Reader:
         return found
 
     def watchers(
-        self, umask: int | None, flapping: Flapping | None, sockets: dict[str, Socket]
+        self, umask: int | None, plugins: PluginReader, sockets: dict[str, Socket]
     ) -> tuple[Process, ...]:
         """All watchers, in their order."""
+        names = [name for name in self.config.sections if name.startswith("watcher:")]
+        if are_too_many(len(names), self.config.source.whole(), self.problems):
+            return ()
         found: list[tuple[Process, tuple[int, ...], Span]] = []
         readers: list[WatcherReader] = []
-        taken: dict[str, str] = {}
         for section in self.config.sections.values():
             if not section.name.startswith("watcher:"):
                 continue
@@ -224,7 +216,7 @@ class _Reader:
                 shared=self.shared,
                 own=own,
                 sockets=sockets,
-                flapping=flapping,
+                flapping=plugins.flapping,
                 umask=umask,
             )
             reader = WatcherReader(values, name, around, self.problems)
@@ -232,15 +224,10 @@ class _Reader:
             if process is None:
                 continue
             readers.append(reader)
-            if process.listen.share:
-                address = f"{process.listen.path or process.listen.port}"
-                if address in taken:
-                    message = f"two watchers share the socket {address}: {taken[address]} and {name}"
-                    hint = "one of them: a socket unit belongs to one process"
-                    self.problems.error(section.span, message, code="circus-socket", hint=hint)
-                taken.setdefault(address, name)
+            process = _with_plugins(process, name, plugins)
             priority = -int(values.number("priority", 0, -(10**9)))
             found.append((process, (priority,), process.origins.get("depends_on", process.span)))
+        self.check_together([process for process, _, _ in found], plugins)
         processes, place = in_order(found)
         if place is not None:
             message = (
@@ -252,14 +239,32 @@ class _Reader:
             self.tell_all(readers)
         return tuple(processes)
 
+    def check_together(self, processes: list[Process], plugins: PluginReader) -> None:
+        """What cannot be with two watchers of a name or a socket, and with plugins that watch nobody."""
+        names: dict[str, str] = {}
+        addresses: dict[str, str] = {}
+        for process in processes:
+            if process.name in names:
+                message = f"a second watcher is called {process.name!r} here"
+                hint = f"rename one of them: the other is at {names[process.name]}"
+                self.problems.error(process.span, message, code="duplicate-name", hint=hint)
+            names.setdefault(process.name, str(process.span))
+            address = f"{process.listen.path or process.listen.port}" if process.listen.share else ""
+            if address in addresses:
+                message = f"two watchers share the socket {address}: {addresses[address]} and {process.name}"
+                hint = "one of them: a socket unit belongs to one process"
+                self.problems.error(process.span, message, code="circus-socket", hint=hint)
+            if address:
+                addresses.setdefault(address, process.name)
+        for name, check in plugins.memory.items():
+            message, hint = f"there is no watcher {name!r}", "name one that is there"
+            self.problems.warning(check.span, message, code="circus-plugin", hint=hint)
+
     def environment(self, name: str) -> dict[str, IniEntry]:
         """What the `[env:...]` sections say of a watcher, a later one over an earlier one."""
         found: dict[str, IniEntry] = {}
-        for section in self.config.sections.values():
-            if section.name.startswith("env:"):
-                patterns = section.name.removeprefix("env:").split(",")
-                if any(fnmatch(name, pattern.strip()) for pattern in patterns):
-                    found.update(section.entries)
+        for section in self.environments.of(name):
+            found.update(section.entries)
         return found
 
     def tell_others(self) -> None:
@@ -271,7 +276,7 @@ class _Reader:
                 continue
             if kind == "env" and colon:
                 patterns = [pattern.strip() for pattern in rest.split(",")]
-                unused = [word for word in patterns if not any(fnmatch(name, word) for name in names)]
+                unused = [word for word in patterns if word not in names and not filter_names(names, word)]
                 if unused:
                     message = f"there is no watcher {unused[0]!r}: its variables go nowhere"
                     hint = f"there are: {', '.join(sorted(names)) or 'none'}"
@@ -286,24 +291,16 @@ class _Reader:
         whole = self.config.source.whole()
         copying = [reader.name for reader in readers if reader.copies_env]
         if copying:
-            several = f" and {len(copying) - 1} more" if len(copying) > 1 else ""
             message = (
-                f"copy_env: systemd starts {copying[0]}{several} with a clean environment, without circusd's"
+                f"copy_env: systemd starts {and_more(copying)} with a clean environment, without circusd's"
             )
             hint = "put what a program reads into [env:NAME]"
             self.problems.note(whole, message, code="circus-environment", hint=hint)
-        rotated = list(dict.fromkeys(path for reader in readers for path in reader.rotates))
-        if rotated:
-            several = f" and {len(rotated) - 1} more" if len(rotated) > 1 else ""
-            message = f"nothing rotates the log file {rotated[0]}{several} any more"
-            hint = "leave the stream out: the journal keeps its size by itself; or give logrotate the file, with copytruncate"
-            self.problems.warning(whole, message, code="circus-rotation", hint=hint, lost=True)
+        rotated = (path for reader in readers for path in reader.rotates)
+        tell_rotation(rotated, whole, self.problems, code="circus-rotation", keys="the stream")
         without = [reader.name for reader in readers if reader.values.section.get("working_dir") is None]
         if without:
-            several = f" and {len(without) - 1} more" if len(without) > 1 else ""
-            message = (
-                f"no working_dir, so {self.path.parent} is the working directory: {without[0]}{several}"
-            )
+            message = f"no working_dir, so {self.path.parent} is the working directory: {and_more(without)}"
             hint = "circus leaves a program in the folder that circusd was started in: write working_dir"
             self.problems.note(whole, message, code="circus-directory", hint=hint)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pm_native.importers.circus.fields import OPEN_KEYS, WATCHER_KEYS
-from pm_native.importers.common import is_wrapper, log_target
+from pm_native.importers.circus.plugins import Flapping
+from pm_native.importers.common import is_wrapper, log_target, valid_name
 from pm_native.importers.pool import MARK, for_pool
-from pm_native.model.names import NAME_MAX, is_name, is_variable, nearest_name
+from pm_native.model.names import is_variable
 from pm_native.model.project import (
     JOURNAL,
     NULL,
@@ -45,15 +46,6 @@ _SOCKET_USE = re.compile(r"circus\.sockets\.([\w.-]+)", re.IGNORECASE)
 _FILE_CLASSES = frozenset({"FileStream", "WatchedFileStream", "TimedRotatingFileStream"})
 _JOURNAL_CLASSES = frozenset({"StdoutStream", "FancyStdoutStream"})
 _ROTATING = ("max_bytes", "backup_count", "rotate_when")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flapping:
-    """When a watcher counts as flapping and is given up."""
-
-    attempts: int = 2
-    window: float = 1
-    max_retry: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +114,7 @@ class WatcherReader:
         if instances is not None:
             words = for_pool(words, {}, self.around.environ)
         return Process(
-            name=self.process_name(),
+            name=valid_name(self.name, values.section.span, self.problems, code="circus-name"),
             command=words,
             directory=directory,
             instances=instances,
@@ -139,16 +131,6 @@ class WatcherReader:
             span=values.section.span,
             origins=dict(self.origins),
         )
-
-    def process_name(self) -> str:
-        """The name of the process: the watcher's, made valid."""
-        if is_name(self.name):
-            return self.name
-        valid = nearest_name(self.name)
-        hint = f"unit names take letters, digits, '_', '.' and '-', up to {NAME_MAX}: give it such a name"
-        message = f"{self.name!r} is called {valid!r} here"
-        self.problems.note(self.values.section.span, message, code="circus-name", hint=hint)
-        return valid
 
     def instances(self) -> tuple[int, int | None]:
         """How many run, and the instances of a pool."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import selectors
 import shutil
 import signal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pm_native.errors import Diagnostics, Source, Span
 
 _HELPER = Path(__file__).with_name("evaluate.mjs")
+_HEAP_MIB, _DATA_BYTES = 192, 288 << 20  # what a config may use
 _RESULT_MAX = 16 * 1024 * 1024
 _OUTPUT_MAX = 64 * 1024
 # Two frames as V8 prints them: "at f (/a/b.js:3:9)" and "at file:///a/b.mjs:3:9"; a SyntaxError begins "/a/b.js:3".
@@ -58,6 +60,7 @@ class _Run:
     result: bytearray = field(default_factory=bytearray)
     output: bytearray = field(default_factory=bytearray)
     is_late: bool = False
+    died_of: int = 0  # the signal
 
 
 def evaluate(
@@ -65,7 +68,7 @@ def evaluate(
 ) -> Evaluated | None:
     """What the config at `path` exports, evaluated in its folder; None after adding an error.
 
-    It gets `timeout_sec` seconds; whatever it started is killed with it.
+    It gets `timeout_sec` seconds and some memory; whatever it started is killed with it.
     """
     node = shutil.which("node", path=environ.get("PATH", os.defpath))
     if node is None:
@@ -84,6 +87,11 @@ def evaluate(
         message = f"{node} cannot be run: {error.strerror}"
         problems.error(source.whole(), message, code="pm2-no-node", hint="check the installation of Node.js")
         return None
+    if run.died_of and not run.result:
+        hint = f"a config gets {_HEAP_MIB} MiB of memory and is plain data: look for what grows in it"
+        message = f"Node dies of this config: {signal.Signals(run.died_of).name}"
+        problems.error(source.whole(), message, code="pm2-config-crash", hint=hint)
+        return None
     _tell_output(run, source, problems)
     if run.is_late:
         hint = "a config must come to its end by itself: look for a server, a timer or a loop that it starts"
@@ -99,7 +107,13 @@ def _run(program: _Program, timeout_sec: float) -> _Run:
     result_end, told_end = os.pipe()
     try:
         process = subprocess.Popen(
-            [program.node, str(_HELPER), str(program.path), str(told_end)],
+            [
+                program.node,
+                f"--max-old-space-size={_HEAP_MIB}",
+                str(_HELPER),
+                str(program.path),
+                str(told_end),
+            ],
             cwd=folder,
             env={**program.environ, "PWD": str(folder)},
             stdin=subprocess.DEVNULL,
@@ -113,6 +127,8 @@ def _run(program: _Program, timeout_sec: float) -> _Run:
         raise
     finally:
         os.close(told_end)
+    with suppress(ProcessLookupError):  # it has ended already
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (_DATA_BYTES, _DATA_BYTES))
     try:
         _collect(run, process, result_end, time.monotonic() + timeout_sec)
     finally:
@@ -138,7 +154,7 @@ def _collect(run: _Run, process: subprocess.Popen[bytes], result_end: int, deadl
                 return
             is_told = _read(selector, left, result_end)
         try:
-            process.wait(max(deadline - time.monotonic(), 0.1))
+            run.died_of = max(-process.wait(max(deadline - time.monotonic(), 0.1)), 0)
         except subprocess.TimeoutExpired:
             run.is_late = not run.result
         while _read(selector, 0, -1, output_end=output_end):

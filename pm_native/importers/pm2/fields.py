@@ -31,7 +31,7 @@ _APP = {
     "exp_backoff_restart_delay": ("`restart.delay`, `max_delay` and `steps`", "it does not start over after 30 s of uptime"),
     "min_uptime": ("a part of `restart.window`", ""),
     "max_restarts": ("`restart.limit`", "it trips, as PM2's does only in the first seconds"),
-    "max_memory_restart": ("`limits.memory`", "the kernel kills at once; children count"),
+    "max_memory_restart": ("`health.alive`: `memory`", "children count; of a job `limits.memory`"),
     "cron_restart": ("with `autorestart: false` a `schedule`; else a task NAME-restart, whose `schedule` restarts it", "what is stopped stays stopped"),
     "kill_timeout": ("`stop.timeout`", ""),
     "treekill": ("`stop.mode`", "what is left in the group is killed in the end in any case"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from pm_native.importers.common import source_file
+from pm_native.importers.common import are_too_many, source_file
+from pm_native.importers.files import max_bytes
 from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.values import App
 from pm_native.model.names import nearest_name
@@ -35,7 +36,7 @@ _TOP_LEVEL = frozenset({"apps", "pm2", "deploy", "static"})
 class Pm2Importer:
     """Reads what `pm2 start FILE` reads, and what `pm2 save` writes. A config that is a program gets `timeout_sec` seconds to run."""
 
-    timeout_sec: float = 10.0
+    timeout_sec: float = 8.0
     name: str = "pm2"
     title: str = "PM2"
     file_names: tuple[str, ...] = (
@@ -78,7 +79,7 @@ class Pm2Importer:
         """The project in the file at `path`, called `name` in diagnostics; None after adding an error."""
         from pm_native.syntax import read_source  # noqa: PLC0415 - the parsers load on first use
 
-        source = read_source(path, name, problems)
+        source = read_source(path, name, problems, max_bytes=max_bytes(path))
         if source is None:
             return None
         files: list[SourceFile] = []
@@ -192,7 +193,10 @@ class ConfigReader:
         found: list[Process] = []
         first: dict[str, Process] = {}
         variants: set[str] = set()
-        for node in self.apps(root):
+        apps = self.apps(root)
+        if are_too_many(len(apps), root.span, self.problems):
+            return []
+        for node in apps:
             process = self.process(node, variants)
             if process is None:
                 continue

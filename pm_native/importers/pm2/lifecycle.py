@@ -6,7 +6,17 @@ import math
 import re
 from dataclasses import dataclass
 
-from pm_native.model.project import Channel, Limits, ProcessKind, Restart, RestartPolicy, Stop, StopMode
+from pm_native.model.health import Check, Health, MemoryProbe
+from pm_native.model.project import (
+    SECOND,
+    Channel,
+    Limits,
+    ProcessKind,
+    Restart,
+    RestartPolicy,
+    Stop,
+    StopMode,
+)
 from pm_native.model.quantity import QuantityError, format_duration, parse_signal
 
 TYPE_CHECKING = False
@@ -21,6 +31,8 @@ LISTEN_TIMEOUT_MS = 3000.0  # PM2's own
 _MAX_RESTARTS, _MIN_UPTIME_MS, _KILL_TIMEOUT_MS = 16, 1000, 1600  # PM2's defaults
 _BACKOFF_FACTOR, _BACKOFF_MAX_MS = 1.5, 15_000
 _COUNT_MAX = 1_000_000  # more is "no limit"
+_EXACT_MS = 10_000  # a longer window is one of whole seconds
+_MEMORY_INTERVAL_SEC = 30  # as often as PM2 looks
 _MEMORY = re.compile(r"(?P<number>\d+)(?P<unit>[GMK]?)")
 _MEMORY_LOOSE = re.compile(r"\s*(?P<number>\d+)\s*(?P<unit>[gmk])i?b?\s*", re.IGNORECASE)
 _MEMORY_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -197,7 +209,7 @@ class Lifecycle:
         return min(number, 1e12)
 
     def memory_bytes(self) -> int | None:
-        """The hard limit that stands in for max_memory_restart."""
+        """What max_memory_restart says."""
         value = self.app.values.get("max_memory_restart")
         place = self.app.place("max_memory_restart")
         if isinstance(value, str):
@@ -225,19 +237,33 @@ class Lifecycle:
             message = f"max_memory_restart: {size} bytes are too few for any program, and left out"
             self.problems.warning(place, message, code="pm2-memory", hint=hint)
             return None
-        message = (
-            "max_memory_restart becomes a hard limit (MemoryMax=): the kernel kills at once, without a graceful stop, "
-            "and children and page cache count"
-        )
-        hint = "leave room above what PM2 was told; the restart policy starts it again"
-        self.problems.warning(place, message, code="pm2-memory", hint=hint)
         return size
 
-    def limits(self, memory_bytes: int | None) -> Limits:
-        """The limits of a process that is no pool."""
-        if memory_bytes is not None:
+    def memory(self, kind: ProcessKind) -> tuple[Limits, Health | None]:
+        """What keeps the memory of a process, or of each instance, below max_memory_restart: a check, of a job a limit."""
+        size = self.memory_bytes()
+        if size is None:
+            return Limits(), None
+        place = self.app.place("max_memory_restart")
+        if kind is ProcessKind.TASK:
             self._origin("limits.memory", "max_memory_restart")
-        return Limits(memory_bytes=memory_bytes)
+            message = (
+                "max_memory_restart of a job becomes a hard limit (MemoryMax=): the kernel ends it at once"
+            )
+            hint = "leave room above what PM2 was told: children and page cache count"
+            self.problems.warning(place, message, code="pm2-memory", hint=hint)
+            return Limits(memory_bytes=size), None
+        self._origin("health", "max_memory_restart")
+        message = "max_memory_restart counts the children of the program too, which PM2 does not see"
+        hint = "raise it, if the program has some"
+        self.problems.note(place, message, code="pm2-memory", hint=hint)
+        check = Check(
+            probes=(MemoryProbe(limit_bytes=size),),
+            interval_usec=_MEMORY_INTERVAL_SEC * SECOND,
+            retries=1,
+            span=place,
+        )
+        return Limits(), Health(alive=check)
 
     def schedule(self) -> tuple[ProcessKind, tuple[str, ...]]:
         """A task with its schedule, for what PM2 starts by cron and does not restart; else a service, and when it is restarted."""
@@ -311,4 +337,5 @@ def _window_ms(starts: int, uptime_ms: float, delay_ms: float, *, is_growing: bo
         waits += delay
         delay = min(delay * _BACKOFF_FACTOR, _BACKOFF_MAX_MS) if is_growing else delay
     waits += delay * max(starts - 100, 0)
-    return min(starts * uptime_ms + waits, 1e15)
+    window_ms = min(starts * uptime_ms + waits, 1e15)
+    return math.ceil(window_ms / 1000) * 1000.0 if window_ms > _EXACT_MS else window_ms

@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.common import valid_name
 from pm_native.importers.pm2.command import CommandBuilder
 from pm_native.importers.pm2.environment import EnvironmentReader
 from pm_native.importers.pm2.lifecycle import Lifecycle
 from pm_native.importers.pm2.watch import watch_of
-from pm_native.model.names import NAME_MAX, is_name, nearest_name
-from pm_native.model.project import JOURNAL, NULL, Limits, Listen, Logs, PassThrough, Process, ProcessKind
+from pm_native.model.project import JOURNAL, NULL, Listen, Logs, Process, ProcessKind
 from pm_native.model.record import OnChange
 
 TYPE_CHECKING = False
@@ -78,7 +78,7 @@ class ProcessReader:
         restart = lifecycle.restart()
         if listen.share:  # these restart without a limit: not as fast as they can end
             restart = replace(restart, delay_usec=max(restart.delay_usec, _SHARED_DELAY_USEC))
-        memory = lifecycle.memory_bytes()
+        limits, health = lifecycle.memory(kind)
         user, group = self.identity("user", "uid"), self.identity("group", "gid")
         for variable, value in environment.variables.items():
             self.origins[f"environment.{variable}"] = value.span
@@ -95,7 +95,8 @@ class ProcessReader:
             on_change=OnChange.RELOAD if listen.share else OnChange.RESTART,
             restart=restart,
             stop=lifecycle.stop(restart.prevent_codes),
-            limits=Limits() if is_pool else lifecycle.limits(memory),
+            limits=limits,
+            health=health,
             logs=self.logs(directory, is_pool=is_pool),
             schedule=schedule,
             autostart=self.app.flag("autostart", default=True),
@@ -103,7 +104,6 @@ class ProcessReader:
             user=user,
             group=group,
             environment=environment.variables,
-            systemd=self.instance_limits(memory) if is_pool else (),
             span=self.app.node.span,
             origins=self.origins,
         )
@@ -133,15 +133,7 @@ class ProcessReader:
         name = (self.app.text("name_prefix") or "") + name
         if self.app.flag("append_env_to_name", default=False) and self.options.variant:
             name = f"{name}-{self.options.variant}"
-        if is_name(name):
-            return name
-        valid = nearest_name(name)
-        if valid != name:
-            hint = (
-                f"unit names take letters, digits, '_', '.' and '-', up to {NAME_MAX}: give it such a name"
-            )
-            self.problems.note(place, f"{name!r} is called {valid!r} here", code="pm2-name", hint=hint)
-        return valid
+        return valid_name(name, place, self.problems, code="pm2-name")
 
     def directory(self) -> PurePosixPath:
         """WorkingDirectory=: a relative cwd starts at the folder of the config."""
@@ -262,13 +254,6 @@ class ProcessReader:
                 "or instances: 1; programs that open no port need nothing"
             )
             self.problems.warning(place, message, code="pm2-cluster-port", hint=hint)
-
-    def instance_limits(self, memory_bytes: int | None) -> tuple[PassThrough, ...]:
-        """max_memory_restart of a pool: it counts for each instance, not for all of them together."""
-        if memory_bytes is None:
-            return ()
-        place = self.app.place("max_memory_restart")
-        return (PassThrough(section="Service", name="MemoryMax", values=(str(memory_bytes),), span=place),)
 
     def identity(self, path: str, key: str) -> str | None:
         """The user or group, by name or number."""

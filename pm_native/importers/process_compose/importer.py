@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.common import are_too_many
 from pm_native.importers.process_compose.fields import FIELDS, PROCESS, TOP
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Project
@@ -128,7 +129,7 @@ class _Loader:
 
     def processes(self) -> tuple[Process, ...] | None:
         """All processes; None after adding an error that says that there are none."""
-        from pm_native.importers.process_compose.process import Reader, names_of  # noqa: PLC0415 - as above
+        from pm_native.importers.process_compose.process import Reader, awaited_ends, names_of  # noqa: PLC0415 - as above
         from pm_native.importers.tree import Entries, FieldCheck  # noqa: PLC0415 - as above
 
         dotenv = self._dotenv()
@@ -143,6 +144,8 @@ class _Loader:
                 root.span.source.whole(), "there are no processes", code="no-process", hint=hint
             )
             return None
+        if are_too_many(len(listed.entries), listed.node.key, self.problems):
+            return None
         check = FieldCheck(FIELDS, "process-compose", "process-compose")
         check.walk(root, TOP)
         for owner, node in listed:
@@ -153,7 +156,8 @@ class _Loader:
         readers = [
             Reader(owner, node, names, common, self.problems) for owner, node in listed if owner in names
         ]
-        found = [reader.process(readers) for reader in readers]
+        awaited = awaited_ends(readers)
+        found = [reader.process(awaited) for reader in readers]
         exits = any(reader.exits for reader in readers)
         if exits:
             found.append(common.exit_process())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import quote
 
+from pm_native.importers.common import literal_pattern
 from pm_native.model.health import Action, Check, Does, ExecProbe, Health, HttpProbe, OutputProbe
 from pm_native.model.project import SECOND
 from pm_native.model.quantity import INFINITY
@@ -25,21 +25,27 @@ _PERIOD, _TIMEOUT, _FAILURES = 10, 1, 3  # process-compose's defaults
 
 
 def health_of(
-    entries: Entries, expand: Callable[..., str], shell: Shell, origins: dict[str, Span]
+    entries: Entries,
+    expand: Callable[..., str],
+    shell: Shell,
+    origins: dict[str, Span],
+    *,
+    is_restarted: bool,
 ) -> tuple[Health | None, int | None]:
     """The health checks of a process, and how long it may take until it is ready.
 
     A readiness probe that fails too often kills the process, before it was ready and after, and its restart policy
-    decides. A liveness probe begins when it is ready.
+    decides whether it `is_restarted`. A liveness probe begins when it is ready.
     """
+    end = Action() if is_restarted else Action(does=Does.STOP)
     readiness, liveness = entries.table("readiness_probe"), entries.table("liveness_probe")
     line = expand("ready_log_line", entries)
-    ready = _check(readiness, expand, shell)
-    alive = _check(liveness, expand, shell)
+    ready = _check(readiness, expand, shell, end)
+    alive = _check(liveness, expand, shell, end)
     if line and ready is None:
         origins["health"] = entries.place("ready_log_line")
         place = entries.place("ready_log_line")
-        ready = Check(probes=(OutputProbe(pattern=_literal(line)),), action=TELL, span=place)
+        ready = Check(probes=(OutputProbe(pattern=literal_pattern(line)),), action=TELL, span=place)
         return Health(ready=ready, alive=alive), INFINITY
     if ready is None and alive is None:
         return None, None
@@ -47,12 +53,7 @@ def health_of(
     return Health(startup=ready, alive=alive or ready), None
 
 
-def _literal(text: str) -> str:
-    """A pattern that finds the text itself, with no more backslashes than it needs."""
-    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
-
-
-def _check(entries: Entries, expand: Callable[..., str], shell: Shell) -> Check | None:
+def _check(entries: Entries, expand: Callable[..., str], shell: Shell, end: Action) -> Check | None:
     probe = _probe(entries, expand, shell)
     if probe is None:
         return None
@@ -69,6 +70,7 @@ def _check(entries: Entries, expand: Callable[..., str], shell: Shell) -> Check 
         timeout_usec=seconds("timeout_seconds", _TIMEOUT, 1),
         retries=max(int(min(entries.number("failure_threshold") or _FAILURES, 1000)), 1),
         start_period_usec=seconds("initial_delay_seconds", 0, 0),
+        action=end,
         span=entries.node.key,
     )
 

@@ -84,9 +84,10 @@ class Common:
 def names_of(listed: Entries, problems: Diagnostics) -> dict[str, str]:
     """The names that the processes have here, by their own."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for own, node in listed:
         name = own if is_name(own) else nearest_name(own)
-        if name in names.values() or (name == "exit" and own != "exit"):
+        if name in taken or (name == "exit" and own != "exit"):
             hint = "rename one of them: unit names take letters, digits, '_', '.' and '-'"
             message = f"{own!r} would be called {name!r} here, as another one is"
             problems.error(node.key, message, code="duplicate-name", hint=hint)
@@ -97,6 +98,7 @@ def names_of(listed: Entries, problems: Diagnostics) -> dict[str, str]:
                 node.key, f"{own!r} is called {name!r} here", code="process-compose-name", hint=hint
             )
         names[own] = name
+        taken.add(name)
     return names
 
 
@@ -137,13 +139,16 @@ class Reader:
         self.dependencies = self.entries.table("depends_on")
         self.variables = {**common.variables, **dict(self.entries.table("vars"))}
 
-    def process(self, others: Iterable[Reader]) -> Process:
-        """The process, once all others are known: some of them wait for its end."""
-        kind, schedule, timer = self._shape(others)
+    def process(self, awaited: Mapping[str, Span]) -> Process:
+        """The process; `awaited` are those for whose end others wait."""
+        kind, schedule, timer = self._shape(awaited)
         instances = self._instances(kind)
         codes = self.lifecycle.success_codes()
         restart = self.lifecycle.restart(kind, codes)
-        health, start_timeout = health_of(self.entries, self.expand, self.shell_words, self.origins)
+        is_restarted = restart.policy is not RestartPolicy.NO
+        health, start_timeout = health_of(
+            self.entries, self.expand, self.shell_words, self.origins, is_restarted=is_restarted
+        )
         if kind is ProcessKind.TASK and health is not None:
             message = "a probe of what runs to completion: what depends on it waits for its end"
             place = self.entries.place("readiness_probe", "liveness_probe", "ready_log_line")
@@ -252,7 +257,7 @@ class Reader:
         return PurePosixPath(os.path.normpath(self.common.files.directory / given))
 
     def _shape(
-        self, others: Iterable[Reader]
+        self, awaited: Mapping[str, Span]
     ) -> tuple[ProcessKind, tuple[str, ...], tuple[PassThrough, ...]]:
         """Whether it runs to completion, when, and what its timer says besides."""
         schedule, timer = self.lifecycle.schedule()
@@ -265,11 +270,9 @@ class Reader:
             place = self.entries.place("is_daemon")
             self.problems.warning(place, message, code="process-compose-daemon", hint=hint)
             return ProcessKind.TASK, (), ()
-        for other in others:
-            node = other.dependencies.node_of(self.own_name)
-            if node is not None and _condition(node) in _COMPLETED:
-                self.origins["kind"] = node.key
-                return ProcessKind.TASK, (), ()
+        if self.own_name in awaited:
+            self.origins["kind"] = awaited[self.own_name]
+            return ProcessKind.TASK, (), ()
         return ProcessKind.SERVICE, (), ()
 
     def _instances(self, kind: ProcessKind) -> int | None:
@@ -379,6 +382,16 @@ class Reader:
                 asked_at = path.span if required else None
                 found |= self.common.files.environment(file, Dialect.OVERMIND, asked_at=asked_at)
         return found
+
+
+def awaited_ends(readers: Iterable[Reader]) -> dict[str, Span]:
+    """The processes for whose end others wait, by their own names, and the first place that says so."""
+    found: dict[str, Span] = {}
+    for reader in readers:
+        for own, node in reader.dependencies:
+            if _condition(node) in _COMPLETED:
+                found.setdefault(own, node.key)
+    return found
 
 
 def _condition(node: Node) -> str | None:

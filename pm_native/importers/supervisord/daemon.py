@@ -309,7 +309,7 @@ def _access(found: Found) -> tuple[str, str, str]:
                 "here": config.folders[name],
                 "host_node_name": os.uname().nodename,
             }
-            values = Values(section, Names(known, found.environ, set()), problems)
+            values = Values(section, problems, Names(known, found.environ, set()))
             texts[name] = {
                 key: values.text(key) or "" for key in ("serverurl", "file", "port", "username", "password")
             }

@@ -86,9 +86,9 @@ _FCGI = (
 _LISTENER = (
     Field(
         "command",
-        "for memmon `MemoryMax=`; supervisor_stdout is the journal itself",
-        "a hard limit: the kernel kills at once, children count",
-        "crashmail and its kin: `OnFailure=` of a unit that sends mail; httpok: a health check; TICK: a schedule",
+        "memmon and httpok: `health.alive`; supervisor_stdout is the journal itself",
+        "memory counts children, files that are only cached it does not",
+        "crashmail and its kin: `OnFailure=` of a unit that sends mail; TICK: a schedule",
     ),
     Field("events", "", "systemd sends none on standard input", "see `command`"),
     Field("buffer_size", "", _OWN, harmless=True),

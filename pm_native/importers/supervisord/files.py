@@ -3,100 +3,74 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from pm_native.importers.common import find_includes, refuse_template, shown_name, source_file
+from pm_native.importers.ini import IncludeReader, IniConfig, read_config
 from pm_native.importers.supervisord.values import Names, expand
-from pm_native.syntax import IniDialect, parse_ini, read_source
+from pm_native.syntax import IniDialect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from pm_native.errors import Diagnostics, Source
-    from pm_native.model.record import SourceFile
-    from pm_native.syntax import IniEntry, IniSection
+    from pm_native.errors import Diagnostics
+    from pm_native.syntax import IniSection
 
-_BYTES_MAX = 8 << 20
+_WHAT = "supervisord.conf"
 
 
 @dataclass(slots=True)
-class Config:
+class Config(IniConfig):
     """All sections; `folders` has that of the file in which a section began."""
 
-    source: Source
-    sections: dict[str, IniSection]
     folders: dict[str, str]
-    files: list[SourceFile] = field(default_factory=list)
 
 
 def load_config(path: Path, name: str, environ: Mapping[str, str], problems: Diagnostics) -> Config | None:
     """The file at `path` with its includes; None after adding an error."""
-    source = read_source(path, name, problems)
-    if source is None or refuse_template(source, problems, what="supervisord.conf"):
+    read = read_config(path, name, IniDialect.SUPERVISORD, problems, what=_WHAT)
+    if read is None:
         return None
-    sections = parse_ini(source, problems, dialect=IniDialect.SUPERVISORD)
     folder = str(path.absolute().parent)
-    config = Config(source, sections, dict.fromkeys(sections, folder), [source_file(path)])
-    include = sections.get("include")
+    config = Config(read.source, read.sections, read.files, dict.fromkeys(read.sections, folder))
+    include = config.sections.get("include")
     entry = include.get("files") if include is not None else None
     if entry is not None:
-        _Includes(config, folder, name, problems).read(entry, Names(_names(folder), environ, set()))
+        known: dict[str, str | int] = {"here": folder, "host_node_name": os.uname().nodename}
+        text = expand(entry, Names(known, environ, set()), problems)
+        reader = _Includes(
+            config=config,
+            folders=config.folders,
+            folder=folder,
+            name=name,
+            dialect=IniDialect.SUPERVISORD,
+            what=_WHAT,
+            code="supervisord-include",
+            problems=problems,
+        )
+        reader.read((text or "").split(), entry)
     elif include is not None:
         hint = "files = conf.d/*.conf"
         problems.error(include.span, "[include] without files", code="supervisord-include", hint=hint)
     return config
 
 
-def _names(folder: str) -> dict[str, str | int]:
-    return {"here": folder, "host_node_name": os.uname().nodename}
+@dataclass(slots=True, kw_only=True)
+class _Includes(IncludeReader):
+    """What is said last counts: in supervisord's order of the files."""
 
+    folders: dict[str, str]
 
-class _Includes:
-    """Reads the files of one `[include]`, which may not include more."""
-
-    def __init__(self, config: Config, folder: str, name: str, problems: Diagnostics) -> None:
-        self.config = config
-        self.folder = folder
-        self.name = name
-        self.problems = problems
-        self.bytes = 0
-
-    def read(self, entry: IniEntry, names: Names) -> None:
-        """All files of all patterns, in supervisord's order."""
-        text = expand(entry, names, self.problems)
-        for pattern in (text or "").split():
-            full = pattern if pattern.startswith("/") else os.path.join(self.folder, pattern)  # noqa: PTH118 - a pattern
-            found = find_includes(full, entry, self.problems, code="supervisord-include")
-            if not all(self.include(Path(path), entry) for path in found):
-                return
-
-    def include(self, path: Path, entry: IniEntry) -> bool:
-        """Read one file; False where there is too much to go on."""
-        source = read_source(path, shown_name(path, self.folder, self.name), self.problems, allow_empty=True)
-        if source is None:
-            return True
-        self.bytes += len(source.text)
-        if self.bytes > _BYTES_MAX:
-            hint = "is that the right folder?"
-            message = f"files: more than {_BYTES_MAX >> 20} MiB"
-            self.problems.error(entry.span, message, code="supervisord-include", hint=hint)
-            return False
-        self.config.files.append(source_file(path))
-        if refuse_template(source, self.problems, what="supervisord.conf"):
-            return True
-        for name, section in parse_ini(source, self.problems, dialect=IniDialect.SUPERVISORD).items():
-            if name == "include":
-                message = "an included file cannot include others: supervisord passes over this"
-                hint = "name its files in the main file"
-                self.problems.warning(section.span, message, code="supervisord-include", hint=hint)
-            elif name in self.config.sections:
-                self._merge(self.config.sections[name], section)
-            else:
-                self.config.sections[name] = section
-                self.config.folders[name] = str(path.absolute().parent)
-        return True
+    def take(self, section: IniSection, path: Path) -> None:
+        first = self.config.sections.get(section.name)
+        if section.name == "include":
+            self.tell_nested(section.span, "supervisord")
+        elif first is not None:
+            self._merge(first, section)
+        else:
+            self.config.sections[section.name] = section
+            self.folders[section.name] = str(path.absolute().parent)
 
     def _merge(self, first: IniSection, more: IniSection) -> None:
         """A section that goes on in another file: the later file wins."""

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pm_native.importers.common import are_too_many
+from pm_native.importers.ini import and_more, tell_rotation
 from pm_native.importers.pool import in_order
 from pm_native.importers.supervisord.environment import parse_environment
 from pm_native.importers.supervisord.fields import DAEMON_KEYS, DAEMON_OWN_KEYS, FIELDS, GROUP_KEYS
@@ -167,7 +169,7 @@ class _Reader:
             "host_node_name": os.uname().nodename,
             **more,
         }
-        return Values(section, Names(known, self.environment(), self.used), self.problems)
+        return Values(section, self.problems, Names(known, self.environment(), self.used))
 
     def environment(self) -> dict[str, str]:
         """What `ENV_` names: the environment of this run, and `environment=` of `[supervisord]`."""
@@ -226,10 +228,22 @@ class _Reader:
                 if values is not None:
                     listeners.read(values)
             elif match := _PROGRAM.fullmatch(section.name):
+                if are_too_many(len(found) + 1, section.span, self.problems):
+                    return []
                 found += self._program(section, match[1].strip(), grouped.get(section.name))
-        limited = [listeners.limited(program) for program in found]
-        listeners.tell_limited()
-        return limited
+        return [listeners.with_health(program) for program in self._distinct(found)]
+
+    def _distinct(self, programs: list[Program]) -> list[Program]:
+        """The programs, without those whose name another one has, which is an error."""
+        found: dict[str, Program] = {}
+        for program in programs:
+            process = program.process
+            first = found.setdefault(process.name, program)
+            if first is not program:
+                hint = f"rename one of them: the other is at {first.process.span}"
+                message = f"a second program is called {process.name!r} here"
+                self.problems.error(process.span, message, code="duplicate-name", hint=hint)
+        return list(found.values())
 
     def _group_members(self, section: IniSection, grouped: dict[str, str]) -> None:
         values = self.values(section.name)
@@ -310,17 +324,12 @@ class _Reader:
             message = f"taken from the environment of this run, and fixed by it: {', '.join(taken)}"
             hint = "they must have the values that supervisord was started with"
             self.problems.note(whole, message, code="supervisord-environment", hint=hint)
-        rotated = list(dict.fromkeys(path for program in programs for path in program.rotates))
-        if rotated:
-            several = f" and {len(rotated) - 1} more" if len(rotated) > 1 else ""
-            message = f"nothing rotates the log file {rotated[0]}{several} any more"
-            hint = "leave *_logfile out: the journal keeps its size by itself; or give logrotate the file, with copytruncate"
-            self.problems.warning(whole, message, code="supervisord-rotation", hint=hint, lost=True)
+        rotated = (path for program in programs for path in program.rotates)
+        tell_rotation(rotated, whole, self.problems, code="supervisord-rotation", keys="*_logfile")
         without = [program.process.name for program in programs if not program.has_directory]
         if without and self.started_in is None:
-            several = f" and {len(without) - 1} more" if len(without) > 1 else ""
             message = (
-                f"no directory=, so {self.daemon.directory} is the working directory: {without[0]}{several}"
+                f"no directory=, so {self.daemon.directory} is the working directory: {and_more(without)}"
             )
             hint = (
                 "supervisord leaves a program in the folder that it was itself started in: write directory="

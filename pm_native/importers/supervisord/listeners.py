@@ -5,52 +5,60 @@ from __future__ import annotations
 import getopt
 import re
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, urlsplit
 
+from pm_native.importers.common import literal_pattern
 from pm_native.importers.supervisord.fields import LISTENER_KEYS
-from pm_native.model.project import PassThrough
+from pm_native.model.health import Check, Health, HttpProbe, MemoryProbe
+from pm_native.model.project import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.errors import Diagnostics, Span
     from pm_native.importers.supervisord.program import Program
     from pm_native.importers.supervisord.values import Values
+    from pm_native.model.health import Probe
 
 _SIZE = re.compile(r"(\d{1,12})\s*([KMGT]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_TICK = re.compile(r"TICK_(\d{1,5})", re.IGNORECASE)
+_USUAL_TICK_SEC = 60
 _MAILERS = frozenset({"crashmail", "crashmailbatch", "fatalmailbatch", "crashsms"})
 _PRINTERS = frozenset({"supervisor_stdout", "supervisor-stdout", "supervisor_logging", "supervisor-logging"})
 _MEMMON_SHORT = "hcp:g:a:s:m:u:n:"
-_MEMMON_LONG = [
-    "help",
-    "cumulative",
-    "program=",
-    "group=",
-    "any=",
-    "sendmail_program=",
-    "email=",
-    "uptime=",
-    "name=",
+_MEMMON_LONG = ["help", "cumulative", "program=", "group=", "any=", "sendmail_program=", "email=", "uptime=", "name="]  # fmt: skip
+_HTTPOK_SHORT = "hp:at:c:b:s:m:g:d:eEn:"
+_HTTPOK_LONG = [
+    *("help", "program=", "any", "timeout=", "code=", "body=", "sendmail_program=", "email=", "gcore="),
+    *("coredir=", "eager", "not-eager", "name="),
 ]
+_PATH_SAFE = "/%?:@!$&'()*+,;=~-._"
+_HTTPOK_TIMEOUT_SEC, _HTTPOK_STATUS = 10, 200
+# Longer ways to write what there is a letter for.
+_LETTERS = {
+    "--program": "-p", "--group": "-g", "--any": "-a", "--email": "-m", "--timeout": "-t", "--code": "-c", "--body": "-b",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryLimit:
-    """What memmon watches: `name` is a program's, a group's, or "" for all."""
+class Watched:
+    """What a listener asks of programs: `name` is a program's, a group's, or "" for all."""
 
     name: str
-    is_group: bool
-    size: int
+    is_group: bool = False
+    probe: Probe
+    interval_usec: int
+    timeout_usec: int = 3 * SECOND
     span: Span
 
 
+@dataclass(slots=True)
 class ListenerReader:
-    """Tells what becomes of each event listener; `limits` gets what memmon watches."""
+    """Tells what becomes of each event listener; `watched` gets what memmon and httpok ask."""
 
-    def __init__(self, problems: Diagnostics) -> None:
-        self.problems = problems
-        self.limits: list[MemoryLimit] = []
-        self.limited_names: list[str] = []
+    problems: Diagnostics
+    watched: list[Watched] = field(default_factory=list)
 
     def read(self, values: Values) -> None:
         """One `[eventlistener:x]`."""
@@ -65,22 +73,23 @@ class ListenerReader:
         program = words[0].rpartition("/")[2] if words else ""
         name = values.section.name.partition(":")[2]
         if program.startswith("python") and len(words) > 1:
-            program = words[1].rpartition("/")[2].removesuffix(".py")
+            words = words[1:]
+            program = words[0].rpartition("/")[2].removesuffix(".py")
+        ticks = [int(match[1]) for event in events if (match := _TICK.fullmatch(event.strip()))]
+        interval_usec = (min(filter(None, ticks), default=_USUAL_TICK_SEC)) * SECOND
         if program in _PRINTERS:
             message = f"{name}: {program} prints what programs write; the journal has it"
             self.problems.note(
                 place, message, code="supervisord-listener", hint="journalctl -f -u 'PROJECT-*'"
             )
         elif program == "memmon":
-            self._memmon(words[1:], values)
+            self._memmon(words[1:], interval_usec, values.place("command"))
         elif program in _MAILERS:
             message = f"{name}: {program} is no more told when a program ends"
             hint = "a unit that sends the mail, and OnFailure=THAT@%n.service in [Unit] of the programs: systemctl edit UNIT"
             self.problems.warning(place, message, code="supervisord-listener", hint=hint, lost=True)
         elif program == "httpok":
-            message = f"{name}: httpok asks no web server any more"
-            hint = "a health check does: `health` in the native config"
-            self.problems.warning(place, message, code="supervisord-listener", hint=hint, lost=True)
+            self._httpok(words[1:], interval_usec, values.place("command"))
         else:
             self._other(name, program, events, place)
 
@@ -98,68 +107,116 @@ class ListenerReader:
             hint = "systemd tells such things over D-Bus: JobRemoved, PropertiesChanged (org.freedesktop.systemd1(5))"
         self.problems.warning(place, message, code="supervisord-listener", hint=hint, lost=True)
 
-    def _memmon(self, arguments: list[str], values: Values) -> None:
-        place = values.place("command")
+    def _options(  # noqa: PLR0913, PLR0917 - a program's options, and where they stand
+        self, program: str, arguments: list[str], short: str, long: list[str], usage: str, place: Span
+    ) -> tuple[list[tuple[str, str]], list[str]]:
+        """The options of a listener by their letters, and the words behind them; none after a warning."""
         try:
-            options, _ = getopt.getopt(arguments, _MEMMON_SHORT, _MEMMON_LONG)
+            options, rest = getopt.getopt(arguments, short, long)
         except getopt.GetoptError as error:
-            hint = "memmon -p PROGRAM=200MB, -g GROUP=200MB or -a 200MB"
-            self.problems.warning(
-                place, f"memmon: {error.msg}", code="supervisord-listener", hint=hint, lost=True
-            )
-            return
+            self._lost(place, f"{program}: {error.msg}", usage)
+            return [], []
+        found = [(_LETTERS.get(option, option), text) for option, text in options]
+        for _, address in (item for item in found if item[0] == "-m"):
+            hint = "a unit that sends the mail, and OnFailure=THAT@%n.service in [Unit] of the programs"
+            self._lost(place, f"{program}: nobody writes to {address}", hint)
+        return found, rest
+
+    def _lost(self, place: Span, message: str, hint: str) -> None:
+        self.problems.warning(place, message, code="supervisord-listener", hint=hint, lost=True)
+
+    def _memmon(self, arguments: list[str], interval_usec: int, place: Span) -> None:
+        usage = "memmon -p PROGRAM=200MB, -g GROUP=200MB or -a 200MB"
+        options, _ = self._options("memmon", arguments, _MEMMON_SHORT, _MEMMON_LONG, usage, place)
         for option, text in options:
-            if option in {"-m", "--email"}:
-                message = f"memmon: nobody writes to {text}"
-                hint = "a unit that sends the mail, and OnFailure=THAT@%n.service in [Unit] of the programs"
-                self.problems.warning(place, message, code="supervisord-listener", hint=hint, lost=True)
-            if option not in {"-p", "--program", "-g", "--group", "-a", "--any"}:
+            if option not in {"-p", "-g", "-a"}:
                 continue
-            is_any = option in {"-a", "--any"}
-            name, _, size = ("", "", text) if is_any else text.partition("=")
+            name, _, size = ("", "", text) if option == "-a" else text.partition("=")
             match = _SIZE.fullmatch(size.strip())
             if match is None:
-                hint = "bytes, or with KB, MB, GB"
-                self.problems.warning(
-                    place, f"memmon: {size!r} is no size", code="supervisord-listener", hint=hint, lost=True
-                )
+                self._lost(place, f"memmon: {size!r} is no size", "bytes, or with KB, MB, GB")
                 continue
-            self.limits.append(
-                MemoryLimit(
+            probe = MemoryProbe(limit_bytes=int(match[1]) * _UNITS[match[2].upper()])
+            is_group = option == "-g"
+            self.watched.append(
+                Watched(name=name, is_group=is_group, probe=probe, interval_usec=interval_usec, span=place)
+            )
+        is_main_alone = options and not any(option in {"-c", "--cumulative"} for option, _ in options)
+        if is_main_alone:
+            message = (
+                "memmon's limits count the children of a program too, without files that are only cached"
+            )
+            hint = "raise them where programs have children; memmon -c has counted them, too"
+            self.problems.note(place, message, code="supervisord-memmon", hint=hint)
+
+    def _httpok(self, arguments: list[str], interval_usec: int, place: Span) -> None:
+        usage = "httpok -p PROGRAM [-t SECONDS] [-c STATUS] [-b TEXT] URL"
+        options, rest = self._options("httpok", arguments, _HTTPOK_SHORT, _HTTPOK_LONG, usage, place)
+        given = dict(options)
+        names = [text for option, text in options if option == "-p"]
+        probe = _http_probe(rest[0] if rest else "", given)
+        if probe is None or not (names or "-a" in given):
+            if options or rest or not arguments:
+                self._lost(place, "httpok: what it asks of which program cannot be read", usage)
+            return
+        seconds = int(given["-t"]) if given.get("-t", "").isdecimal() and len(given["-t"]) < 6 else 0
+        timeout_usec = min((seconds or _HTTPOK_TIMEOUT_SEC) * SECOND, interval_usec)
+        if "-d" in given or "--coredir" in given:
+            self._lost(place, "httpok: no core is kept of what hangs", "gcore(1), by hand")
+        for name in [""] if "-a" in given else names:
+            self.watched.append(
+                Watched(
                     name=name,
-                    is_group=option in {"-g", "--group"},
-                    size=int(match[1]) * _UNITS[match[2].upper()],
+                    probe=probe,
+                    interval_usec=interval_usec,
+                    timeout_usec=timeout_usec,
                     span=place,
                 )
             )
 
-    def limited(self, program: Program) -> Program:
-        """The program with the limit that memmon kept; its own before its group's, that before the one of all."""
+    def with_health(self, program: Program) -> Program:
+        """The program with the check that listeners made: of memory its own before its group's, that before all."""
         group = program.namespecs[0].partition(":")[0]
         names = {namespec for full in program.namespecs for namespec in (full, full.partition(":")[2])}
-        for level in (
-            [item for item in self.limits if item.name in names and item.name and not item.is_group],
-            [item for item in self.limits if item.is_group and item.name == group],
-            [item for item in self.limits if not item.name],
-        ):
-            if level and level[0].size:
-                return self._with(program, level[0])
-        return program
-
-    def _with(self, program: Program, limit: MemoryLimit) -> Program:
-        process = program.process
-        self.limited_names.append(process.name)
-        setting = PassThrough(
-            section="Service", name="MemoryMax", values=(str(limit.size),), span=limit.span
+        asked = [item for item in self.watched if not item.is_group and item.name in names]
+        asked += [item for item in self.watched if item.is_group and item.name == group]
+        asked += [item for item in self.watched if not item.name]
+        memory = [item for item in asked if isinstance(item.probe, MemoryProbe) and item.probe.limit_bytes]
+        chosen = [*memory[:1], *(item for item in asked if not isinstance(item.probe, MemoryProbe))]
+        if not chosen:
+            return program
+        check = Check(
+            probes=tuple(dict.fromkeys(item.probe for item in chosen)),
+            interval_usec=min(item.interval_usec for item in chosen),
+            timeout_usec=max(item.timeout_usec for item in chosen),
+            retries=1,
+            span=chosen[0].span,
         )
-        return replace(program, process=replace(process, systemd=(*process.systemd, setting)))
+        process = program.process
+        origins = {**process.origins, "health": check.span}
+        return replace(program, process=replace(process, health=Health(alive=check), origins=origins))
 
-    def tell_limited(self) -> None:
-        """One warning for all that memmon watches."""
-        if self.limited_names:
-            message = (
-                f"memmon's limits become hard ones (MemoryMax=) of {', '.join(self.limited_names)}: the kernel kills "
-                "at once, without a graceful stop, and children and page cache count"
-            )
-            hint = "leave room above what memmon was told; the restart policy starts them again"
-            self.problems.warning(self.limits[0].span, message, code="supervisord-memmon", hint=hint)
+
+def _http_probe(url: str, options: dict[str, str]) -> HttpProbe | None:
+    """What httpok asks for; None where that makes no sense."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    status = options.get("-c", str(_HTTPOK_STATUS))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    if not re.fullmatch(r"[1-5]\d\d", status):
+        return None
+    is_tls = parts.scheme == "https"
+    path = quote(parts.path or "/", safe=_PATH_SAFE)
+    path += f"?{quote(parts.query, safe=_PATH_SAFE)}" if parts.query else ""
+    return HttpProbe(
+        path=path,
+        host="127.0.0.1" if parts.hostname == "localhost" else parts.hostname,
+        port=port or (443 if is_tls else 80),
+        tls=is_tls,
+        status=((int(status), int(status)),),
+        body=literal_pattern(options["-b"]) if options.get("-b") else None,
+    )

@@ -8,12 +8,11 @@ import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from pm_native.importers.common import is_wrapper, log_target
+from pm_native.importers.common import is_wrapper, log_target, valid_name
 from pm_native.importers.pool import MARK, for_pool
 from pm_native.importers.supervisord.environment import parse_environment
 from pm_native.importers.supervisord.fields import FCGI_KEYS, PROGRAM_KEYS
 from pm_native.importers.supervisord.values import NUMBER
-from pm_native.model.names import NAME_MAX, is_name, nearest_name
 from pm_native.model.project import (
     JOURNAL,
     NULL,
@@ -170,13 +169,7 @@ class ProgramReader:
     def unit_name(self, name: str) -> str:
         """The name of the process here: with its group before it, made valid."""
         full = f"{self.group}-{name}" if self.group else name
-        if is_name(full):
-            return full
-        valid = nearest_name(full)
-        hint = f"unit names take letters, digits, '_', '.' and '-', up to {NAME_MAX}: give it such a name"
-        message = f"{full!r} is called {valid!r} here"
-        self.problems.note(self.values.section.span, message, code="supervisord-name", hint=hint)
-        return valid
+        return valid_name(full, self.values.section.span, self.problems, code="supervisord-name")
 
     def process(self, names: Names, name: str, count: int | None, first: int) -> Process | None:
         """One process; None after adding an error that leaves nothing of it."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from pm_native.errors import did_you_mean
+from pm_native.importers.ini import SectionValues
 from pm_native.importers.pool import MARK
-from pm_native.model.quantity import QuantityError, parse_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from pm_native.errors import Diagnostics, Span
-    from pm_native.syntax import IniEntry, IniSection
+    from pm_native.errors import Diagnostics
+    from pm_native.syntax import IniEntry
 
 _FORMAT = re.compile(
     r"%(?:%|\((?P<name>[^()]*)\)(?P<format>[-+ #0]{0,5}\d{0,3}(?:\.\d{0,3})?[diouxXeEfFgGcrsa])|)"
 )
-_TRUE, _FALSE = frozenset({"yes", "true", "on", "1"}), frozenset({"no", "false", "off", "0"})
 _SIZE = re.compile(r"\s*(\d{1,12})\s*([kmg]b)?\s*", re.IGNORECASE)
 _UNITS = {"": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _INTEGER = re.compile(r"\s*[+-]?\d{1,9}\s*")
@@ -40,48 +40,20 @@ class Names:
 
 
 @dataclass(slots=True)
-class Values:
-    """The entries of one section, and what their expansions can name. `seen` are the keys that were asked for."""
+class Values(SectionValues):
+    """The entries of one section, and what their expansions can name."""
 
-    section: IniSection
     names: Names
-    problems: Diagnostics
-    seen: set[str] = field(default_factory=set)
-
-    def entry(self, key: str) -> IniEntry | None:
-        """The entry of this key."""
-        self.seen.add(key)
-        return self.section.get(key)
-
-    def place(self, key: str) -> Span:
-        """Where the value of this key stands; the section, where it is not set."""
-        entry = self.section.get(key)
-        return entry.span if entry else self.section.span
+    refusal: ClassVar[str] = "supervisord does not start with this value"
 
     def text(self, key: str, names: Names | None = None) -> str | None:
         """The expanded value; None where it is not set, and after adding an error."""
         entry = self.entry(key)
         return expand(entry, names or self.names, self.problems) if entry else None
 
-    def _typed(self, key: str, parse: Callable[[str], object], expected: str) -> object | None:
-        text = self.text(key)
-        if text is None:
-            return None
-        value = parse(text)
-        if value is None:
-            message = f"{key}: expected {expected}, found {text!r}"
-            hint = "supervisord does not start with this value"
-            self.problems.error(self.place(key), message, code="bad-value", hint=hint)
-        return value
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        """A boolean."""
-        value = self._typed(key, _boolean, "true or false")
-        return value if isinstance(value, bool) else default
-
     def integer(self, key: str, default: int, least: int = -999_999_999) -> int:
         """A whole number, of at least `least`."""
-        value = self._typed(key, _integer, "a whole number")
+        value = self.typed(key, _integer, "a whole number")
         if not isinstance(value, int):
             return default
         if value < least:
@@ -90,30 +62,14 @@ class Values:
             return default
         return value
 
-    def octal(self, key: str) -> int | None:
-        """A number in octal."""
-        value = self._typed(key, _octal, "an octal number such as 022")
-        return value if isinstance(value, int) else None
-
     def size(self, key: str, default: int) -> int:
         """A size in bytes, with KB, MB or GB."""
-        value = self._typed(key, _size, "a size such as 50MB")
+        value = self.typed(key, _size, "a size such as 50MB")
         return value if isinstance(value, int) else default
-
-    def signal(self, key: str) -> str:
-        """A signal by name or number."""
-        text = self.text(key)
-        try:
-            return parse_signal((text or "TERM").strip())
-        except QuantityError as error:
-            self.problems.error(
-                self.place(key), f"{key}: {error.message}", code="bad-signal", hint=error.hint
-            )
-            return "SIGTERM"
 
     def codes(self, key: str) -> tuple[int, ...]:
         """A list of exit codes."""
-        value = self._typed(key, _codes, "exit codes such as 0,2")
+        value = self.typed(key, _codes, "exit codes such as 0,2")
         return value if isinstance(value, tuple) else (0,)
 
     def words(self, key: str) -> tuple[str, ...]:
@@ -187,17 +143,8 @@ def _tell_expansion(entry: IniEntry, match: re.Match[str], names: Names, problem
     problems.error(span, message, code="supervisord-expansion", hint=hint)
 
 
-def _boolean(text: str) -> bool | None:
-    word = text.lower()
-    return True if word in _TRUE else False if word in _FALSE else None
-
-
 def _integer(text: str) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
-
-
-def _octal(text: str) -> int | None:
-    return int(text, 8) if re.fullmatch(r"\s*(?:0o)?[0-7]{1,6}\s*", text) else None
 
 
 def _size(text: str) -> int | None:

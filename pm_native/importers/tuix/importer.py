@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.common import are_too_many
 from pm_native.importers.tuix.fields import DEPENDENCY, FIELDS, GROUP, PROCESS, TOP
 from pm_native.model.names import nearest_name
 from pm_native.model.project import Condition, Dependency, Project
@@ -117,7 +118,9 @@ class _Loader:
         from pm_native.importers.tuix.process import Reader  # noqa: PLC0415 - one format a run
 
         found: dict[str, Process] = {}
-        for own, entries in self._entries():
+        for count, (own, entries) in enumerate(self._entries(), 1):
+            if are_too_many(count, entries.node.span, self.problems):
+                return None
             self.check.walk(entries.node, PROCESS, own)
             process = Reader(own, entries, self.base, self.top, self.problems).process()
             if (first := found.get(process.name)) is not None:
