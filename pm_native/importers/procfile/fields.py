@@ -7,7 +7,7 @@ from pm_native.importers.base import Field
 ENTRY, FOREMAN, OVERMIND = (
     "the Procfile and `.env`",
     "`.foreman`, with `--dialect foreman`",
-    ("`.overmind.env`, with `--dialect overmind`"),
+    "`~/.overmind.env`, `.overmind.env` and `.env`, with `--dialect overmind`",
 )
 _SCREEN = "it is about the tool's own screen"
 _TMUX = "overmind runs programs in tmux"
@@ -46,7 +46,7 @@ FIELDS = (
     _overmind("PROCESSES", "`autostart = false` for all others"),
     _overmind("ROOT", "`directory`"),
     _overmind("SHELL", "", "commands run by /bin/sh", "begin the command with the shell: bash -c '...'"),
-    _overmind("ENV", "", "the files are .overmind.env and .env", "put its lines into .env"),
+    _overmind("ENV", "environment files behind `.env`"),
     _overmind("DAEMONIZE", "", "systemd is in the background anyway"),
     _overmind("PROCFILE", "", "the Procfile that you give is read"),
     _overmind("TITLE", "", _TMUX),
@@ -55,5 +55,5 @@ FIELDS = (
     _overmind("TMUX_CONFIG", "", _TMUX),
     _overmind("COLORS", "", _SCREEN),
     _overmind("SHOW_TIMESTAMPS", "", _SCREEN),
-    _overmind("SKIP_ENV", "", "it is about a shell of overmind's own"),
+    _overmind("SKIP_ENV", "`.env` is not read"),
 )  # fmt: skip

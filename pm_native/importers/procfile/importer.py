@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from pm_native.errors import Span
+from pm_native.importers.common import are_too_many
 from pm_native.importers.files import Files
 from pm_native.importers.procfile.entries import read_entries
 from pm_native.importers.procfile.fields import FIELDS
@@ -112,6 +113,8 @@ class ProcfileImporter:
                 source.whole(), "there is no process in this file", code="procfile-empty", hint=hint
             )
             return None
+        if are_too_many(len(entries), source.whole(), problems):
+            return None
         environment = reader.environment()
         reader.check_other_tools()
         counts = reader.counts(entries, source)
@@ -141,7 +144,7 @@ class _Reader:
         self.files = files
         self.options = options
         self.problems = problems
-        self.settings = read_settings(tool, files, problems)
+        self.settings = read_settings(tool, files, options.environ, problems)
         self.directory = Path(PurePosixPath(files.directory) / self.settings.root)
 
     def environment(self) -> dict[str, Variable]:

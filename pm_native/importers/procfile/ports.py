@@ -73,9 +73,10 @@ class Ports:
             port = kept.get(name)
             if port is None:
                 port, fresh = fresh, fresh + step
-            if port + max(count - 1, 0) > PORT_MAX:
+            is_left = port + max(count - 1, 0) <= PORT_MAX
+            if not is_left:
                 without.append(name)
-            found[name] = port if name not in without else None
+            found[name] = port if is_left else None
         if without:
             more = f" and {len(without) - 1} more" if len(without) > 1 else ""
             hint = f"begin lower: --base-port, or PORT in .env (now {self.base})"

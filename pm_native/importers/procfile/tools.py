@@ -11,8 +11,11 @@ from pm_native.model.quantity import QuantityError, parse_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pm_native.errors import Diagnostics
     from pm_native.importers.files import Files
+    from pm_native.model.project import Variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +84,12 @@ class Settings:
     only: frozenset[str] = frozenset()
 
 
-def read_settings(tool: Tool, files: Files, problems: Diagnostics) -> Settings:
-    """The settings of the tool beside the Procfile."""
+def read_settings(tool: Tool, files: Files, environ: Mapping[str, str], problems: Diagnostics) -> Settings:
+    """The settings of the tool beside the Procfile, and in the home of whoever reads it."""
+    if tool.name == "overmind":
+        return _Overmind(files, problems).read(environ)
     path = files.directory / tool.settings
-    if not tool.settings or not path.is_file():
-        return Settings()
-    if tool.name == "foreman":
-        return _Foreman(files, problems).read()
-    return _Overmind(files, problems).read()
+    return _Foreman(files, problems).read() if tool.settings and path.is_file() else Settings()
 
 
 class _Reader:
@@ -155,18 +156,34 @@ class _Foreman(_Reader):
 
 
 class _Overmind(_Reader):
-    """`.overmind.env`: variables, of which those of overmind's own are settings."""
+    """Environment files, in which the variables of overmind's own are settings; a later file wins."""
 
-    def read(self) -> Settings:
+    def read(self, environ: Mapping[str, str]) -> Settings:
+        own: dict[str, Variable] = {}
+        read: list[str] = []
+        home = environ.get("HOME", "")
+        usual = [f"{home}/.overmind.env"] if home.startswith("/") else []
+        for name in (*usual, ".overmind.env"):
+            own |= self._file(name, read)
+        if "OVERMIND_SKIP_ENV" not in own and "OVERMIND_SKIP_ENV" not in environ:
+            own |= self._file(".env", read)
+        more = own["OVERMIND_ENV"].value if "OVERMIND_ENV" in own else environ.get("OVERMIND_ENV", "")
+        for name in filter(None, (part.strip() for part in more.split(","))):
+            own |= self._file(name, read)
+        for name, variable in own.items():
+            # The first two have said which files are read; whatever cannot die is restarted.
+            if name not in {"OVERMIND_ENV", "OVERMIND_SKIP_ENV", "OVERMIND_AUTO_RESTART"}:
+                self._setting(name, variable.value.strip(), variable.span)
+        self.found.environment_files = tuple(read)
+        return self.found
+
+    def _file(self, name: str, read: list[str]) -> dict[str, Variable]:
+        """Overmind's own variables of one file, which may not be there; `read` gets its name."""
         from pm_native.syntax import Dialect  # noqa: PLC0415 - loaded on first use
 
-        path = self.files.directory / ".overmind.env"
-        for name, variable in self.files.environment(path, Dialect.OVERMIND).items():
-            # AUTO_RESTART says nothing new: whatever cannot die is restarted.
-            if name.startswith("OVERMIND_") and name != "OVERMIND_AUTO_RESTART":
-                self._setting(name, variable.value.strip(), variable.span)
-        self.found.environment_files = (".overmind.env", ".env")
-        return self.found
+        read.append(name)
+        found = self.files.environment(self.files.directory / name, Dialect.OVERMIND)
+        return {key: item for key, item in found.items() if key.startswith("OVERMIND_")}
 
     def _setting(self, name: str, value: str, span: Span) -> None:
         found = self.found
