@@ -145,6 +145,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_configs_shown_are_whole_and_right(path: Path) -> None:
     shown = [text for language, text in fences(path) if language == "toml" and text.startswith(("[", "#"))]
+    shown = [text for text in shown if not text.startswith("[build-system]")]  # a pyproject.toml
     assert [problem for text in shown for problem in problems_of(text)] == []
 
 
@@ -220,7 +221,6 @@ def test_pm2_example_says_what_gets_lost(monkeypatch: pytest.MonkeyPatch) -> Non
         "pm2-report.service",
         "pm2-report.timer",
         "pm2-web.service",
-        "pm2-web.slice",
         "pm2-worker.target",
         "pm2-worker@.service",
         "pm2.slice",
@@ -229,9 +229,9 @@ def test_pm2_example_says_what_gets_lost(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told == [
         "note: pm2-cron-job",
         "note: pm2-environment",
+        "note: pm2-memory",
         "note: pm2-restart-limit",
         "note: pm2-variants",
-        "warning: pm2-memory",
     ]
 
 

@@ -145,11 +145,12 @@ def _imported(project: Project, title: str, target: Path, problems: Diagnostics)
     folder = PurePosixPath(os.path.abspath(target.parent))  # noqa: PTH100 - Path keeps ".."
     shown = with_compiled_limits(without_secrets(project))
     files = environment_files(shown, folder, target.stem)
+    told = comments(project, problems)
     writer = ConfigWriter(shown, folder, files.by_process)
     return Imported(
         project=project,
         title=title,
-        text=writer.text(header(title), comments(project, problems)),
+        text=writer.text((*header(title), *told.get("", ())), told),
         keys={process.name: tuple(writer.process(process)) for process in shown.processes},
         shared=tuple(writer.project()),
         files=files.to_write,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pm_native.model.project import Project
 
 _COMMENT_MAX = 107
+_PART = re.compile(r"\[|[\w\"'-]+[ \t]*:(?:\s|$)")  # how a line begins that begins another part of a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ def header(title: str) -> tuple[str, ...]:
 
 
 def comments(project: Project, problems: Diagnostics) -> dict[str, list[str]]:
-    """What is written above each process: what it loses, and what means something else now."""
+    """What is written above each process: what it loses, and what means something else now; "" is the top of the file."""
     starts = sorted(
         ((process.span, process.name) for process in project.processes if process.span.line),
         key=lambda pair: pair[0].line,
@@ -50,7 +52,7 @@ def comments(project: Project, problems: Diagnostics) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for item in problems:
         owner = _owner(item.span, starts)
-        if owner is not None and (item.lost or item.severity is Severity.WARNING):
+        if item.lost or (owner and item.severity is Severity.WARNING):
             text = f"{'lost: ' if item.lost else ''}{item.message}"
             if len(text) > _COMMENT_MAX:
                 text = f"{text[: _COMMENT_MAX - 4].rsplit(' ', 1)[0]} ..."
@@ -60,13 +62,15 @@ def comments(project: Project, problems: Diagnostics) -> dict[str, list[str]]:
     return found
 
 
-def _owner(span: Span, starts: list[tuple[Span, str]]) -> str | None:
-    """The process that a place belongs to: the last one that begins before it, in the same file."""
-    owner = None
+def _owner(span: Span, starts: list[tuple[Span, str]]) -> str:
+    """The process that a place belongs to: the last one that begins before it, in the same part of the file; or ""."""
+    owner, since = "", 0
     for start, name in starts:
         if start.source is span.source and start.line <= span.line:
-            owner = name
-    return owner
+            owner, since = name, start.line
+    # A section of an INI file or a key of the outermost table ends what was before it.
+    parts = (_PART.match(span.source.line(line)) for line in range(since + 1, span.line + 1))
+    return "" if owner and any(parts) else owner
 
 
 def report_text(imported: Imported, target: Path) -> str:

@@ -7,7 +7,7 @@ import re
 # A name with what stands for its value in TOML, YAML, JSON, JavaScript, Procfiles and environment files.
 _ASSIGNED = re.compile(
     r"""(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<between>["']?\s*[=:]\s*)(?P<value>
-    "(?:[^"\\]|\\.)*"? | '[^']*'? | [\[{].* | [^\s,;}\]"']+)""",
+    "(?:[^"\\]|\\.)*"? | '[^']*'? | [\[{] | [^\s,;}\]"']+)""",
     re.VERBOSE,
 )
 _PASSWORD_IN_URL = re.compile(r"(?<=://)(?P<user>[^/\s:@]*:)(?P<password>[^/\s@]+)(?=@)")
@@ -17,19 +17,23 @@ _FOLDED = frozenset({"secrets"})  # a table of ours, of paths
 
 def masked(text: str) -> str:
     """The text with a `*` for each character of a value that looks secret, so that every column stays where it is."""
-    text = _PASSWORD_IN_URL.sub(lambda found: found["user"] + "*" * len(found["password"]), text)
-    return _ASSIGNED.sub(_masked_value, text)
-
-
-def _masked_value(found: re.Match[str]) -> str:
     from pm_native.compile.environment import is_secret  # noqa: PLC0415 - on the way to an error
 
-    name, between, value = found["name"], found["between"], found["value"]
-    begin = value[0] if value[0] in "[{\"'" else ""
-    rest = value[len(begin) :]
-    if name in _FOLDED or not is_secret(name, ""):
-        return f"{name}{between}{begin}{masked(rest)}"  # another key may stand in it
-    if begin and begin in "[{":
-        return name + between + begin + "".join(char if char in _BRACKETS else "*" for char in rest)
-    end = begin if begin and rest.endswith(begin) else ""
-    return name + between + begin + "*" * (len(rest) - len(end)) + end
+    text = _PASSWORD_IN_URL.sub(lambda found: found["user"] + "*" * len(found["password"]), text)
+    parts: list[str] = []
+    position = 0
+    while found := _ASSIGNED.search(text, position):
+        value = found["value"]
+        begin = value[0] if value[0] in "[{\"'" else ""
+        start = found.start("value") + len(begin)
+        parts.append(text[position:start])
+        position = start
+        if found["name"] in _FOLDED or not is_secret(found["name"], ""):
+            continue  # another key may stand in the value
+        if begin and begin in "[{":
+            parts.append("".join(char if char in _BRACKETS else "*" for char in text[start:]))
+            return "".join(parts)
+        end = begin if begin and value[len(begin) :].endswith(begin) else ""
+        position = found.end() - len(end)
+        parts.append("*" * (position - start))
+    return "".join([*parts, text[position:]])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _STRING_MAX = 100  # a longer command reads better as a list
 _QUOTED_MAX = 2
+_KNOT = "'\"'\"'"  # a quote within quotes
 _MEANS_SOMETHING = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
 
@@ -26,5 +27,7 @@ def command_text(command: tuple[str, ...]) -> str | list[str]:
     """A command as one string, if it splits into the same words and needs few quotes; else as a list."""
     text = shlex.join(command)
     quoted = sum(shlex.quote(word) != word for word in command)
-    reads_well = len(text) <= _STRING_MAX and quoted <= _QUOTED_MAX and text.isprintable()
+    reads_well = (
+        len(text) <= _STRING_MAX and quoted <= _QUOTED_MAX and text.isprintable() and _KNOT not in text
+    )
     return text if reads_well and not _MEANS_SOMETHING & set(command) else list(command)

@@ -18,6 +18,7 @@ from tests.benchmarks.booted import job_figures, restart_figure, status_figure, 
 from tests.benchmarks.cold import generate_figures, help_figure
 from tests.benchmarks.health import health_figures
 from tests.benchmarks.host import host_figures
+from tests.benchmarks.imports import import_figures
 from tests.benchmarks.measure import CHECKOUT
 from tests.benchmarks.messages.booted import broker_figures
 from tests.benchmarks.messages.figures import message_figures
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "help": help_figure,
     "generate": generate_figures,
+    "imports": import_figures,
     "jobs": job_figures,
     "status": status_figure,
     "rolling": rolling_figures,

@@ -56,3 +56,10 @@ def test_diagnostic_shows_the_line_with_its_caret_and_without_its_secret() -> No
         '  2 | API_KEY = ["*******"]\n'
         "    |           ^^^^^^^^^^^"
     )
+
+
+def test_nesting_has_no_end_that_matters() -> None:
+    text = '{"a": ' * 5_000 + '{"db": {"password": "x", "n": 1}}' + "}" * 5_000
+    shown = masked(text)
+    assert len(shown) == len(text)
+    assert shown == text.replace('"x"', '"*"')

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.cases.case import load_cases
 from tests.compile.verify import verifiable_cases, verifiable_units, verify_words
 
 TYPE_CHECKING = False
@@ -47,3 +48,25 @@ def test_systemd_analyze_speaks_up_when_it_should(tmp_path: Path) -> None:
         check=False,
     )
     assert "Unknown key" in run.stderr
+
+
+@pytest.mark.skipif(not own_version(), reason="no systemd-analyze on this machine")
+def test_what_waits_for_a_pool_does_not_wait_for_itself(tmp_path: Path) -> None:
+    (case,) = (case for case in load_cases("compile") if case.path.stem == "dependencies")
+    for name, text in verifiable_units(case).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    def verified() -> str:
+        run = subprocess.run(
+            ["systemd-analyze", "--man=no", "verify", tmp_path / "shop.target"],
+            env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return run.stderr
+
+    assert not verified()
+    pool = tmp_path / "shop-api.target"
+    pool.write_text(pool.read_text().replace("Before=shop.target\n", ""))
+    assert "Found ordering cycle" in verified()  # that is what the line is for
