@@ -32,8 +32,8 @@ EXIT_ARGUMENTS = 2
 LISTENER = 3
 # systemd's own, of the system manager: another one does not let root speak for its processes.
 NOTIFY_SOCKET = b"/run/systemd/notify"
-# Starts come in crowds: one question is for all of them.
-LOOK_DELAY = 0.02
+# Starts come in crowds: one question is for all that come until it is asked, and while the one before is answered.
+LOOK_DELAY = 0.005
 LOOK_AGAIN = 1.0
 # For what no word came of.
 LOOK_EVERY = 30.0
