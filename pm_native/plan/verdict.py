@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pm_native.model.record import OnChange
 from pm_native.plan.contents import changed_contents
 from pm_native.plan.diff import needs_restart
@@ -82,7 +84,24 @@ class Verdicts:
                 continue
             if step := self._verdict(self.new_units[name], self.states.get(name), found):
                 found[name] = step
+        for unit in self._beyond():
+            if why := self._why_contested(unit, found):
+                self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
+                found[unit.name] = Step(Action.START, unit.name, why)
+            elif unit.name in self.to_start:
+                found[unit.name] = Step(Action.START, unit.name, _LEFT_OUT)
         return list(found.values())
+
+    def _beyond(self) -> Iterator[BundleUnit]:
+        """The instances that somebody started beyond a pool of ours, or that the last apply has stopped, as units of it."""
+        pools = {unit.file: unit for unit in self.new_units.values() if "@" in unit.name}
+        running = [name for name, state in self.states.items() if state.active_state in RUNNING]
+        for name in dict.fromkeys((*running, *sorted(self.to_start))):
+            prefix, at, _ = name.partition("@")
+            if not at or name in self.new_units or self.is_gone(name):
+                continue
+            if (unit := pools.get(f"{prefix}@.service")) is not None:
+                yield replace(unit, name=name)
 
     def stops(self) -> Iterator[Step]:
         """What must stop before its file goes or changes: removed units, the highest instance first."""

@@ -50,7 +50,7 @@ def until(probe: Callable[[], bool], *, timeout: float = PATIENCE_SEC, what: Cal
 class Machine:
     """A booted machine; `Machine.boot` makes one, `stop` or the end of its `with` block ends it."""
 
-    def __init__(self, root: Root, machines: Path, *, clean: bool) -> None:
+    def __init__(self, root: Root, machines: Path, *, clean: bool, limits: bool = False) -> None:
         self.root = root
         self.version = root.systemd
         self.name = f"pm-native-{os.getpid()}-{secrets.token_hex(3)}"
@@ -62,13 +62,17 @@ class Machine:
             name=self.name,
             workdir=self.workdir,
             binds=() if clean else needed_binds(root, self.python),
+            limits=limits,
         )
 
     @classmethod
-    def boot(cls, root: str = "host", workdir: Path | None = None, *, clean: bool = False) -> Self:
+    def boot(
+        cls, root: str = "host", workdir: Path | None = None, *, clean: bool = False, limits: bool = False
+    ) -> Self:
         """A machine on `root` ("host", "trixie" or "bookworm"), booted: systemd is `running` or `degraded`.
 
-        A `clean` one has neither the checkout nor a pm-native: to install one in.
+        A `clean` one has neither the checkout nor a pm-native: to install one in. One with `limits` has them in the
+        kernel, as far as this host has cgroups for that which can be given away.
 
         `workdir` holds the directories of machines, `.machine/` of the checkout by default; it has to be on a
         real file system, and what dead owners left in it is removed first. MachineUnavailableError says why
@@ -78,11 +82,13 @@ class Machine:
             raise MachineUnavailableError(reason)
         machines = workdir or CHECKOUT / ".machine"
         nspawn.mop_up(machines)
-        machine = cls(roots.open_root(root), machines, clean=clean)
+        machine = cls(roots.open_root(root), machines, clean=clean, limits=limits)
         try:
             python = None if clean else machine.python
             layers.prepare(machine.workdir / "upper", machine.root, name=machine.name, python=python)
             machine._start()
+            if limits:
+                machine._find_controllers()
         except BaseException:
             machine.stop()
             raise
@@ -109,6 +115,16 @@ class Machine:
         ]
         for group in self._groups:
             group.mkdir(exist_ok=True)
+
+    def _find_controllers(self) -> None:
+        """Have systemd look again which cgroups it may write to: when it booted they were read-only."""
+        self.systemctl("daemon-reexec", check=False)  # it hangs up
+        states = {"running", "degraded"}
+        until(
+            lambda: self.systemctl("is-system-running", check=False).stdout.strip() in states,
+            timeout=60,
+            what=lambda: self.systemctl("is-system-running", check=False).stdout,
+        )
 
     def stop(self) -> None:
         """End the machine at once and remove all of it; more than once is fine."""

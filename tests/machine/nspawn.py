@@ -80,6 +80,19 @@ def own_cgroups(name: str) -> list[Path]:
     return [] if host_runs_systemd() else [path / name for path in cgroup_paths("self")]
 
 
+def limit_cgroups(name: str) -> list[Path]:
+    """The cgroups of a machine that is to limit memory and processes, where this host has v1's; there or not."""
+    if host_runs_systemd():
+        return []
+    found = []
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        top = Path("/sys/fs/cgroup") / controllers
+        if controllers in {"memory", "pids"} and (top / "cgroup.procs").exists():
+            found.append(top / path.lstrip("/") / name)
+    return found
+
+
 def overlay_option(key: str, path: Path) -> str:
     """`key=path` for overlayfs, whose separators are colon and comma."""
     text = str(path).replace("\\", r"\\").replace(":", r"\:").replace(",", r"\,")
@@ -89,11 +102,14 @@ def overlay_option(key: str, path: Path) -> str:
 class Container:
     """One boot of the machine kept in `workdir` (upper/, work/, merged/), by the name `name`."""
 
-    def __init__(self, root: Root, *, name: str, workdir: Path, binds: Iterable[Path] = ()) -> None:
+    def __init__(
+        self, root: Root, *, name: str, workdir: Path, binds: Iterable[Path] = (), limits: bool = False
+    ) -> None:
         self.root = root
         self.name = name
         self.workdir = workdir
         self.binds = tuple(binds)
+        self.limits = tuple(limit_cgroups(name)) if limits else ()
         self.leader = 0  # the container's PID 1, as the host counts
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -103,7 +119,7 @@ class Container:
         options = [overlay_option(key, path) for key, path in layers.items()]
         options.append(overlay_option("workdir", self.workdir / "work"))
         merged = str(self.workdir / "merged")
-        groups = "\n".join(str(path) for path in own_cgroups(self.name))
+        groups = "\n".join(str(path) for path in (*own_cgroups(self.name), *self.limits))
         scope = ["systemd-run", "--scope", "--quiet", "--collect", "-p", "Delegate=yes"]
         # The kernel's death notice is that of the starting thread, so it serves in the main thread only.
         tied = threading.current_thread() is threading.main_thread()
@@ -129,7 +145,7 @@ class Container:
 
     def start(self) -> None:
         """Boot and wait until systemd says that it is done; MachineUnavailableError tells the console's end."""
-        for group in own_cgroups(self.name):
+        for group in (*own_cgroups(self.name), *self.limits):
             group.mkdir(exist_ok=True)
         for part in ("upper", "work", "merged"):
             (self.workdir / part).mkdir(exist_ok=True)
@@ -151,6 +167,8 @@ class Container:
             )
             try:
                 self._await_ready(notices, self.process)
+                for group in self.limits:
+                    self._open(group.parts[4])
             except BaseException:
                 self.kill()
                 raise
@@ -171,6 +189,11 @@ class Container:
         finally:
             os.close(ended)
         raise MachineUnavailableError(f"not booted after {BOOT_TIMEOUT_SEC} s:\n{self.console()}")
+
+    def _open(self, controller: str) -> None:
+        """Let the machine's systemd write to a controller that nspawn has mounted read-only."""
+        mount = ["mount", "-o", "remount,bind,rw", f"/sys/fs/cgroup/{controller}"]
+        subprocess.run(["nsenter", "-t", str(self.leader), "-m", "--", *mount], check=True)
 
     def console(self) -> str:
         """The last lines on the machine's console."""
@@ -207,7 +230,7 @@ def escape_bind(path: Path) -> str:
 
 def sweep(name: str) -> None:
     """Remove what a machine leaves on the host: its cgroups, and any process still in them."""
-    for group in own_cgroups(name):
+    for group in (*own_cgroups(name), *limit_cgroups(name)):
         if group.is_dir():
             sweep_cgroup(group)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.machine.harness import Machine, until
 from tests.machine.sites import new_site
 
 TYPE_CHECKING = False
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machine.harness import Machine
     from tests.machine.sites import Site
 
 # Takes the socket that it was given, or opens a port of its own, and says which of its versions it is.
@@ -197,3 +197,114 @@ command = "/bin/sleep infinity"
         f"! {name}-reads.service reads {site.folder}/app, which you cannot compare: taken as unchanged"
         in plan
     )
+
+
+def test_instance_beyond_the_pool_lets_go_of_a_socket_that_changes(site: Site) -> None:
+    machine, name = site.machine, f"{site.name}-api"
+    pool = (
+        '[process.api]\ncommand = "python3 server.py one"\ninstances = 1\n'
+        "listen = {{ port = 3411, share = true, backlog = {} }}\n"
+    )
+    site.config(pool.format(5))
+    site.apply()
+    machine.systemctl("start", f"{name}@7.service")
+    site.config(pool.format(6))
+    assert jobs(site) == [
+        f"stop {name}@7.service",
+        f"stop {name}@1.service",
+        f"stop {name}.socket",
+        f"start {name}.socket",
+        f"start {name}@1.service",
+        f"start {name}@7.service",
+    ]
+    assert machine.show(f"{name}.socket", "Backlog") == {"Backlog": "6"}
+    assert {f"{name}@1.service", f"{name}@7.service", f"{name}.socket"} <= site.runs().keys()
+    assert site.applied().steps == []
+
+
+def test_task_at_work_ends_on_its_old_settings_and_its_next_run_has_the_new(site: Site) -> None:
+    machine, unit = site.machine, f"{site.name}-tick.service"
+    task = """
+[process.tick]
+command = ["sh", "-c", "echo {0} begins; until [ -e go ]; do sleep 0.05; done; echo {0} ends"]
+schedule = "{1}"
+systemd.Timer.Persistent = "true"
+"""
+    site.config(task.format("old", "*:*:*"))
+    site.apply()
+    machine.wait_until(unit, ActiveState="activating")
+    run = machine.show(unit, "InvocationID")
+    site.config(task.format("new", "*:*:0/1"))
+    done = site.applied()
+    assert done.steps == [
+        f"write {unit}",
+        f"write {site.name}-tick.timer",
+        "reload-manager systemd",
+    ]
+    assert done.drift == [
+        f"{unit} is at work on its old settings, its next run takes the new: ExecStart= changed"
+    ]
+    assert machine.show(unit, "InvocationID", "ActiveState") == {**run, "ActiveState": "activating"}
+    site.write("go", "")
+    until(lambda: "new ends" in machine.journal(unit), timeout=60, what=lambda: str(machine.journal(unit)))
+    said = [line for line in machine.journal(unit) if line in {"old begins", "old ends", "new begins"}]
+    assert said[:3] == ["old begins", "old ends", "new begins"]
+    timer = f"{site.name}-tick.timer"
+    before = machine.show(timer, "InvocationID", "Persistent")
+    assert before["Persistent"] == "yes"
+    site.config(task.format("new", "2099-01-02 03:04:05"))
+    assert site.applied().steps == [f"write {timer}", "reload-manager systemd"]
+    assert machine.show(timer, "InvocationID", "Persistent") == before
+    assert "2099" in machine.show(timer, "NextElapseUSecRealtime")["NextElapseUSecRealtime"]
+    assert machine.path(f"/var/lib/systemd/timers/stamp-{timer}").exists()
+
+
+GROWS = """\
+import os, time
+while not os.path.exists("grow"):
+    time.sleep(0.02)
+block = bytearray(100 << 20)
+block[::4096] = b"x" * len(block[::4096])
+print("grown", flush=True)
+time.sleep(1e6)
+"""
+
+
+@pytest.fixture
+def limited_site(bootable: None) -> Iterator[Site]:  # noqa: ARG001 - a skip where none can be booted
+    """On a machine of its own, whose limits are those of the kernel."""
+    with Machine.boot("host", limits=True) as machine:
+        yield from new_site(machine)
+
+
+def limits_in_kernel(site: Site, process: str) -> list[str]:
+    """What the kernel allows a process of memory and of tasks; nothing where it counts neither."""
+    group = f"{site.name}.slice/{site.name}-{process}.slice"
+    names = ("memory/{}/memory.limit_in_bytes", "{}/memory.max", "pids/{}/pids.max", "{}/pids.max")
+    places = [f"/sys/fs/cgroup/{name.format(group)}" for name in names]
+    return [site.machine.read(place).strip() for place in places if site.machine.path(place).exists()]
+
+
+def test_limit_that_is_raised_is_the_kernels_for_a_process_that_runs_on(limited_site: Site) -> None:
+    site, machine = limited_site, limited_site.machine
+    site.write("grows.py", GROWS)
+    text = "".join(
+        f'[process.{name}]\ncommand = "python3 grows.py"\nrestart = {{{{ policy = "no" }}}}\n'
+        f'limits = {{{{ memory = "{memory}", tasks = {tasks} }}}}\n'
+        for name, memory, tasks in (("wide", "{0}", "{1}"), ("narrow", "40M", "20"))
+    )
+    site.config(text.format("40M", 20))
+    site.apply()
+    if not limits_in_kernel(site, "wide"):
+        pytest.skip("this host has no cgroups of memory and pids to give away")
+    assert limits_in_kernel(site, "wide") == [str(40 << 20), "20"]
+    before = site.runs()
+    site.config(text.format("300M", 25))
+    assert site.applied().steps == [f"write {site.name}-wide.slice", "reload-manager systemd"]
+    assert (limits_in_kernel(site, "wide"), site.runs()) == ([str(300 << 20), "25"], before)
+    # What the one may have by now the other may not: the kernel ends it.
+    site.write("grow", "")
+    machine.wait_until(f"{site.name}-narrow.service", ActiveState="failed", timeout=60)
+    wide = f"{site.name}-wide.service"
+    until(lambda: "grown" in machine.journal(wide), timeout=60, what=lambda: str(machine.journal(wide)))
+    assert site.runs()[wide] == before[wide]
