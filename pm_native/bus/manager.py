@@ -258,7 +258,10 @@ class Manager(Protocol):
         ...
 
     async def reload(self) -> None:
-        """daemon-reload: returns when every unit file was read again (180 s at most)."""
+        """daemon-reload: returns when every unit file was read again (180 s at most).
+
+        Where systemd allows only so many in a time, it is asked again.
+        """
         ...
 
     async def reset_failed(self, name: str) -> None:

@@ -9,6 +9,7 @@ from pm_native.bus.jobs import QueuedJob
 from pm_native.bus.manager import (
     BusError,
     JobMode,
+    JobRefusedError,
     JobType,
     LinkChange,
     NoSuchUnitError,
@@ -60,6 +61,8 @@ MANAGER_PATH = "/org/freedesktop/systemd1"
 CALL_SEC = 25.0
 JOB_SEC = 90.0  # submitting a job can wait for a person who types a password, and for a busy PID 1
 RELOAD_SEC = 180.0
+RELOAD_AGAIN_SEC = 0.5
+LIMITS_EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded"
 STATES_AT_ONCE = 200  # names in one ListUnitsByNames: 51 KB at most, a quarter of a socket's buffer
 _METHODS = {
     JobType.START: "StartUnit",
@@ -186,7 +189,17 @@ class SystemdManager:
 
     async def reload(self) -> None:
         """See `Manager`."""
-        await self._connection.call(Call("Reload", timeout_sec=RELOAD_SEC, changes=True))
+        until = asyncio.get_running_loop().time() + RELOAD_SEC
+        while True:
+            try:
+                await self._connection.call(Call("Reload", timeout_sec=RELOAD_SEC, changes=True))
+            except JobRefusedError as error:
+                # ReloadLimitIntervalSec= of systemd-system.conf(5): somebody has it reload again and again.
+                if error.name != LIMITS_EXCEEDED or asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(RELOAD_AGAIN_SEC)
+            else:
+                return
 
     async def reset_failed(self, name: str) -> None:
         """See `Manager`."""
