@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
-from functools import partial
 from signal import Signals
 
 from pm_native.unit.name import Scope
@@ -120,9 +120,22 @@ def why_down(state: UnitState, within: str) -> str:
     return ""
 
 
-def journal_of(scope: Scope, since: float) -> Callable[[UnitDetails], tuple[str, ...]]:
-    """What reads the journal of the manager of `scope`: of each unit, what was said since a time (of the epoch)."""
-    return partial(journal_lines, scope=scope, since=since)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by both clocks: that on the wall may be set while a run goes on."""
+
+    wall: float = field(default_factory=time.time)
+    monotonic: float = field(default_factory=time.monotonic)
+
+    @property
+    def epoch(self) -> float:
+        """When that was, by the wall's clock as it was then or as it is now, whichever is earlier."""
+        return min(self.wall, time.time() - (time.monotonic() - self.monotonic))
+
+
+def journal_of(scope: Scope, since: Moment) -> Callable[[UnitDetails], tuple[str, ...]]:
+    """What reads the journal of the manager of `scope`: of each unit, what was said since then."""
+    return lambda details: journal_lines(details, scope=scope, since=since.epoch)
 
 
 def exit_words(details: UnitDetails) -> str:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from pm_native.apply.failures import FailureReport, journal_of
+from pm_native.apply.failures import FailureReport, Moment, journal_of
 from pm_native.apply.settle import SETTLE_SEC, settle
 from pm_native.apply.waiting import run_watched
 from pm_native.bus.manager import JobMode, JobType
@@ -174,7 +173,7 @@ class Migration:
 
     async def _start(self, units: Sequence[BundleUnit]) -> list[UnitFailure]:
         """Start the units of a process and watch them; why they are not up."""
-        began = time.time()
+        began = Moment()
         place = {unit.name: index for index, unit in enumerate(units)}
         specs = [
             JobSpec(

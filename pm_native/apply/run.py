@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Protocol
 
 from pm_native.apply.disk import Disk
-from pm_native.apply.failures import FailureReport, journal_of
+from pm_native.apply.failures import FailureReport, Moment, journal_of
 from pm_native.apply.roll import batches, watch_sec
 from pm_native.apply.settle import SETTLE_SEC, settle
 from pm_native.apply.snapshot import run_ids
@@ -138,7 +137,7 @@ class Runner:
         self.outcome = Outcome()
         self._disk = Disk(plan, layout)
         self._report: FailureReport | None = None
-        self._began = time.time()
+        self._began = Moment()
         self._stop = self.options.stop or asyncio.Event()
         self._generations = Generations(store.directory)
         self._generation: Generation | None = None
@@ -250,6 +249,7 @@ class Runner:
                 when=datetime.now(UTC).isoformat(timespec="seconds"),
                 who=who_runs_this(os.environ),
                 command=self.options.command,
+                plan=self.plan.digest,
                 steps=tuple(f"{step.action} {step.subject}: {step.reason}" for step in self.plan.steps),
             )
             self._generations.begin(self._generation, self.plan.bundle)

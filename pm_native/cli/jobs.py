@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass, field
 
@@ -125,7 +124,7 @@ async def run_batches(
     batches: Sequence[Batch], selection: Selection, manager: Manager, layout: Layout
 ) -> Report:
     """Run one batch of jobs after the other, each once what the one before started stays up; to the first failure."""
-    from pm_native.apply.failures import FailureReport, journal_of  # noqa: PLC0415 - not for --help
+    from pm_native.apply.failures import FailureReport, Moment, journal_of  # noqa: PLC0415 - not for --help
     from pm_native.apply.settle import settle  # noqa: PLC0415 - not for --help
     from pm_native.apply.waiting import run_watched  # noqa: PLC0415 - not for --help
     from pm_native.cli.progress import NoProgress, text_progress  # noqa: PLC0415 - not for --help
@@ -134,7 +133,7 @@ async def run_batches(
         manager=manager,
         bundle=selection.bundle,
         scope=layout.scope,
-        read_journal=journal_of(layout.scope, time.time()),
+        read_journal=journal_of(layout.scope, Moment()),
         read_unit_file=lambda name: read_text(layout.units / name) or "",
     )
     result = Report(failures=report.failures)

@@ -126,6 +126,7 @@ def plan_data(plan: Plan) -> dict[str, object]:
     """The plan for programs: no text of any file, so that no secret is in it."""
     return {
         "project": plan.project,
+        "plan": plan.digest,
         "steps": [
             {
                 "action": step.action.value,

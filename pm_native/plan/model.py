@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,6 +198,20 @@ class Plan:
     def changes_files(self) -> bool:
         """Whether the host would hold other files than before, which it can go back to."""
         return bool(self.of(Action.WRITE, Action.DELETE, Action.REVERT, Action.LINK, Action.UNLINK))
+
+    @property
+    def digest(self) -> str:
+        """What tells this plan from others: its steps, of files with what changes in them."""
+        told = [
+            (
+                step.action,
+                step.subject,
+                step.reason,
+                [(change.directive, change.old, change.new) for change in step.changes],
+            )
+            for step in self.steps
+        ]
+        return sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     def of(self, *actions: Action) -> tuple[Step, ...]:
         """The steps of these actions, in order."""

@@ -44,7 +44,7 @@ _RECORD, _MANIFEST, _FILES = "record.json", "manifest.json", "files"
 class Generation:
     """The record of one apply. `when` is UTC in ISO 8601, `result` one word (`done`, `failed`, `pending`, ...).
 
-    `steps` are the plan's steps in words, `failures` the units that failed with what was said of them.
+    `plan` is the digest of the plan, `steps` are its steps in words, `failures` the units that failed with what was said of them.
     """
 
     number: int
@@ -52,6 +52,7 @@ class Generation:
     who: str
     command: str
     result: str = PENDING
+    plan: str = ""
     steps: tuple[str, ...] = ()
     failures: dict[str, str] = field(default_factory=dict)
 

@@ -230,7 +230,9 @@ def test_envelope_of_a_plan(host: SwitchHost) -> None:
     unit.active_state, unit.sub_state = "inactive", "dead"
     said = host(f"{PLAN} --json")
     assert said.err == ""
-    assert json.loads(said.out) == {
+    found = json.loads(said.out)
+    assert re.fullmatch("[0-9a-f]{16}", found["data"].pop("plan"))
+    assert found == {
         "version": 1,
         "command": "plan",
         "exit_code": 2,
@@ -308,6 +310,7 @@ def test_envelope_of_an_apply(host: SwitchHost) -> None:
         "reload-manager",
         "restart",
     ]
+    assert re.fullmatch("[0-9a-f]{16}", envelope["data"].pop("plan"))
     assert envelope == {
         "version": 1,
         "command": "apply",
