@@ -82,6 +82,12 @@ def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
         said = site.apply(code=75).stderr
         _, err = run.communicate(timeout=60)
     assert (run.returncode, "error" in err) == (0, False)
+    site.config(SLOW.format("slow") + SLOW.format("late"))
+    with applying(site, f"{site.name}-late.service") as run:
+        waited = site.applied("--wait")
+        run.communicate(timeout=60)
+    # It has waited for the other's end, and then there was nothing left to do.
+    assert (run.returncode, waited.steps) == (0, [])
     holder, _, rest = said.partition(") is changing this project")
     assert holder.startswith("error: pm-native apply (pid ")
     assert rest == "\n  hint: try again when it is done, or give --wait\n"

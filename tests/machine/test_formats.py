@@ -173,11 +173,14 @@ def test_project_is_up_again_after_a_boot_and_apply_has_nothing_to_do(fresh_mach
     machine = fresh_machine
     site = Site(machine, "warm")
     site.write("web.env", "WORD=warm\n")
+    site.config(SMALL + '[process.past]\ncommand = "/bin/sleep infinity"\n')
+    site.apply()
     site.config(SMALL)
     site.apply()
     files = site.files()
     machine.reboot()
     machine.wait_until("warm.target", ActiveState="active")
     assert {"warm-web.service", "warm-pool@1.service", "warm-pool@2.service"} <= site.runs().keys()
+    assert machine.show("warm-past.service", "LoadState") == {"LoadState": "not-found"}
     done = site.applied()
     assert (done.steps, done.drift, site.files()) == ([], [], files)
