@@ -88,7 +88,7 @@ def apply(  # noqa: PLR0913 - one per option
     from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.saved_plan import check_saved, wanted_by_plan  # noqa: PLC0415 - not for --help
-    from pm_native.cli.switch import go_back, manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
+    from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
 
     _check_options(saved, plan_options, atomic=atomic)
     plan = wanted_by_plan(saved, source, generated, scope) if saved is not None else None
@@ -112,6 +112,8 @@ def apply(  # noqa: PLR0913 - one per option
                 return replace(
                     result, hints=("the files are those of before: there is nothing to go back to",)
                 )
+            from pm_native.cli.go_back import go_back  # noqa: PLC0415 - for the few that fail
+
             return await go_back(result, outcome, switch, manager, options)
 
     with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply", dry_run=dry_run):

@@ -15,10 +15,10 @@ from pm_native.cli.source import compile_options, load_source
 from pm_native.cli.target import nothing_installed
 from pm_native.compile.project import compile_project
 from pm_native.compile.scale import pool_sizes, scaled
-from pm_native.errors import Diagnostics, ExitCode, UsageError
+from pm_native.errors import Diagnostics, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
-from pm_native.plan.model import Drift, PlanOptions
-from pm_native.state.generations import Generations, user_name
+from pm_native.plan.model import Drift
+from pm_native.state.generations import user_name
 from pm_native.state.output import check_sources, read_set
 from pm_native.state.scale import load_scale
 from pm_native.state.store import Store, known_projects
@@ -29,12 +29,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from pm_native.apply.run import Outcome, RunOptions
     from pm_native.bus.manager import Manager
     from pm_native.cli.options import SourceOptions
-    from pm_native.cli.report import Result
     from pm_native.compile.bundle import Bundle, Installed
-    from pm_native.plan.model import Plan
+    from pm_native.plan.model import Plan, PlanOptions
     from pm_native.state.layout import Layout
 
 
@@ -208,34 +206,3 @@ async def plan_removal(
     return Switch(
         plan=make_removal(project, snapshot, options), layout=layout, store=store, installed=installed
     )
-
-
-async def go_back(
-    failed: Result, outcome: Outcome, switch: Switch, manager: Manager | None, options: RunOptions
-) -> Result:
-    """Undo a switch that failed: to the generation before, or to nothing where there was none."""
-    from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - it imports this module's types
-
-    layout, before = switch.layout, switch.installed
-    project = switch.plan.project
-    messages = Messages()
-    messages.say(
-        f"{failed.text}\ngoing back to {f'generation {before.generation}' if before else 'what was: nothing'}"
-    )
-    store = Store(layout, project)
-    installed = store.load()
-    bundle = Generations(store.directory).bundle(before.generation) if before is not None else None
-    snapshot = await take_snapshot(layout, project, bundle, installed, manager)
-    # By force: what is new since then is of this very run, whatever protects it from others.
-    # What the failed run did not get to runs on the settings of before.
-    untouched = {*(installed.to_restart if installed else ())} - {*(before.to_restart if before else ())}
-    untouched -= {failure.unit for failure in outcome.failures}
-    force = PlanOptions(force=True, as_wanted=frozenset(untouched))
-    plan = make_plan(bundle, snapshot, force) if bundle else make_removal(project, snapshot, force)
-    command = f"rollback to {before.generation}" if before is not None else "rollback to nothing"
-    back = Switch(plan=plan, layout=layout, store=store, installed=installed)
-    undone, _ = await run_switch(
-        "apply", back, manager, replace(options, allow_missing=True, command=command)
-    )
-    code = ExitCode.ROLLED_BACK if undone.exit_code is ExitCode.OK else undone.exit_code
-    return replace(undone, exit_code=code, data={"failed": failed.data, "rolled_back": undone.data})
