@@ -231,7 +231,7 @@ class _Reader:
                 if are_too_many(len(found) + 1, section.span, self.problems):
                     return []
                 found += self._program(section, match[1].strip(), grouped.get(section.name))
-        return [listeners.with_health(program) for program in self._distinct(found)]
+        return listeners.with_health(self._distinct(found))
 
     def _distinct(self, programs: list[Program]) -> list[Program]:
         """The programs, without those whose name another one has, which is an error."""

@@ -15,6 +15,8 @@ from pm_native.model.project import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pm_native.errors import Diagnostics, Span
     from pm_native.importers.supervisord.program import Program
     from pm_native.importers.supervisord.values import Values
@@ -174,12 +176,25 @@ class ListenerReader:
                 )
             )
 
-    def with_health(self, program: Program) -> Program:
-        """The program with the check that listeners made: of memory its own before its group's, that before all."""
-        group = program.namespecs[0].partition(":")[0]
-        names = {namespec for full in program.namespecs for namespec in (full, full.partition(":")[2])}
-        asked = [item for item in self.watched if not item.is_group and item.name in names]
-        asked += [item for item in self.watched if item.is_group and item.name == group]
+    def with_health(self, programs: Sequence[Program]) -> list[Program]:
+        """The programs with the checks that listeners made of them; a warning for what names none of them."""
+        processes = {name for program in programs for name in _names(program)}
+        groups = {_group(program) for program in programs}
+        for item in self.watched:
+            known = groups if item.is_group else processes
+            if item.name and item.name not in known:
+                what = "group" if item.is_group else "process"
+                shown = ", ".join(sorted(name for name in known if ":" not in name))
+                message = (
+                    f"no {what} is called {item.name!r}: the listener does nothing under supervisord either"
+                )
+                self._lost(item.span, message, f"there are: {shown}")
+        return [self._with_health(program) for program in programs]
+
+    def _with_health(self, program: Program) -> Program:
+        """The program with its check: of memory its own before its group's, that before the one of all."""
+        asked = [item for item in self.watched if not item.is_group and item.name in _names(program)]
+        asked += [item for item in self.watched if item.is_group and item.name == _group(program)]
         asked += [item for item in self.watched if not item.name]
         memory = [item for item in asked if isinstance(item.probe, MemoryProbe) and item.probe.limit_bytes]
         chosen = [*memory[:1], *(item for item in asked if not isinstance(item.probe, MemoryProbe))]
@@ -195,6 +210,15 @@ class ListenerReader:
         process = program.process
         origins = {**process.origins, "health": check.span}
         return replace(program, process=replace(process, health=Health(alive=check), origins=origins))
+
+
+def _names(program: Program) -> set[str]:
+    """What listeners call the processes of a program: by itself, or with its group."""
+    return {name for full in program.namespecs for name in (full, full.partition(":")[2])}
+
+
+def _group(program: Program) -> str:
+    return program.namespecs[0].partition(":")[0]
 
 
 def _http_probe(url: str, options: dict[str, str]) -> HttpProbe | None:
