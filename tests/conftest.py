@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 
+from hypothesis import HealthCheck, settings
+
 from tests.machine.roots import TRIXIE_SYSTEMD, host_systemd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pytest
+
+# The same examples each time, on however slow a machine: what fails, fails again. `--hypothesis-profile=explore` looks for new ones.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True, database=None)
+settings.load_profile("repeat")
 
 RAN_ON, WITHOUT_MACHINE = "ran-on-systemd", "without-machine"
 
