@@ -87,7 +87,10 @@ def gate_settings(project: Project, process: Process, options: CompileOptions) -
     After= alone waits for the end of that start, whatever it was. The restart policy tries again later. Of a pool, one
     instance is enough.
     """
-    processes = {other.name: other for other in project.processes}
+    awaited = {item.name for item in process.depends_on if item.condition is Condition.READY}
+    if not awaited:
+        return  # nearly always, and the next line goes through the whole project
+    processes = {other.name: other for other in project.processes if other.name in awaited}
     user = " --user" if options.scope is Scope.USER else ""
     script = f'systemctl{user} is-active --quiet "$0" || {{ echo "$0 is not ready" >&2; exit 1; }}'
     for item in process.depends_on:
