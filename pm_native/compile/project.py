@@ -102,6 +102,7 @@ class Compiler:
         self.main_units: Mapping[str, str] = {
             process.name: str(main_unit(project, process)) for process in self._nameable
         }
+        self._ready = service.ready_units(project, self._nameable)
 
     def compile(self) -> Iterator[CompiledProcess]:
         """The project's own units, then those of each process in the order of the source."""
@@ -208,7 +209,7 @@ class Compiler:
                 *service.start_limit_settings(process),
             ],
             "Service": [
-                *service.service_settings(project, process, started, extra_path, options),
+                *service.service_settings(project, process, started, extra_path, self._ready, options),
                 *service.restart_settings(process, options, problems),
                 *service.stop_settings(process),
             ],

@@ -37,7 +37,7 @@ from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pm_native.compile.options import CompileOptions
     from pm_native.errors import Diagnostics
@@ -81,29 +81,27 @@ def dependency_settings(process: Process, units: Mapping[str, str]) -> Iterator[
             yield Setting(d.AFTER, (unit,), origin=item.span)
 
 
-def gate_settings(project: Project, process: Process, options: CompileOptions) -> Iterator[Setting]:
+def ready_units(project: Project, processes: Sequence[Process]) -> dict[str, str]:
+    """Of these, those that tell when they are ready, and the units that are active then: of a pool, one is enough."""
+    return {
+        process.name: f"{prefix(project, process)}@*.service"
+        if process.is_pool
+        else str(service_name(project, process))
+        for process in processes
+        if process.instances != 0 and tells_ready(process) and not is_task(process)
+    }
+
+
+def gate_settings(process: Process, ready: Mapping[str, str], options: CompileOptions) -> Iterator[Setting]:
     """ExecStartPre= that fails while what must be ready is not: its own start may have failed before.
 
-    After= alone waits for the end of that start, whatever it was. The restart policy tries again later. Of a pool, one
-    instance is enough.
+    After= alone waits for the end of that start, whatever it was. The restart policy tries again later. `ready` are
+    the `ready_units` of the project.
     """
-    awaited = {item.name for item in process.depends_on if item.condition is Condition.READY}
-    if not awaited:
-        return  # nearly always, and the next line goes through the whole project
-    processes = {other.name: other for other in project.processes if other.name in awaited}
     user = " --user" if options.scope is Scope.USER else ""
     script = f'systemctl{user} is-active --quiet "$0" || {{ echo "$0 is not ready" >&2; exit 1; }}'
     for item in process.depends_on:
-        other = processes.get(item.name)
-        if (
-            item.condition is not Condition.READY
-            or other is None
-            or not tells_ready(other)
-            or is_task(other)
-        ):
-            continue
-        unit = f"{prefix(project, other)}@*.service" if other.is_pool else str(service_name(project, other))
-        if other.instances != 0:
+        if item.condition is Condition.READY and (unit := ready.get(item.name)):
             why = "does not start before what it needs is ready"
             yield Setting(d.EXEC_START_PRE, ("/bin/sh", "-c", script, unit), "+:", origin=item.span, why=why)
 
@@ -132,12 +130,17 @@ def start_limit_settings(process: Process) -> Iterator[Setting]:
     )
 
 
-def service_settings(
-    project: Project, process: Process, command: tuple[Text, ...], extra_path: str, options: CompileOptions
+def service_settings(  # noqa: PLR0913, PLR0917 - what a service is made of
+    project: Project,
+    process: Process,
+    command: tuple[Text, ...],
+    extra_path: str,
+    ready: Mapping[str, str],
+    options: CompileOptions,
 ) -> Iterator[Setting]:
     """[Service]: what runs, as whom, where, and what happens when it ends. `command` is the whole of ExecStart=."""
     yield from type_settings(project, process)
-    yield from gate_settings(project, process, options)
+    yield from gate_settings(process, ready, options)
     yield Setting(d.EXEC_START, command, ":", origin=process.origin("command"))
     if process.listen.share:
         why = "the listener as file descriptor 3"
