@@ -19,7 +19,7 @@ from pathlib import Path
 from pm_native.bus.dbus import connect
 from pm_native.bus.manager import BusLostError, JobType
 from pm_native.bus.scheduler import JobSpec, run_jobs
-from pm_native.errors import PmNativeError
+from pm_native.errors import PmNativeError, UnavailableError
 from pm_native.unit.name import Scope
 from tests.bus.labs import become
 
@@ -44,6 +44,18 @@ def write(units: dict[str, str]) -> None:
         Path("/run/systemd/system", name).write_text(text, encoding="utf-8")
 
 
+async def on_the_bus(manager: Manager) -> None:
+    """Wait for systemd: a bus that was started again is there before systemd has come back to it."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await manager.version()
+            except UnavailableError:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
 def starts(*names: str) -> list[JobSpec]:
     return [JobSpec(unit=name, type=JobType.START) for name in names]
 
@@ -64,6 +76,7 @@ async def kill_dbus() -> Told:
         took = time.monotonic() - began
         closed = manager.closed
     async with connect(Scope.SYSTEM) as manager:
+        await on_the_bus(manager)
         rest = [outcome.spec for outcome in outcomes if not outcome.is_success]
         again = await run_jobs(manager, rest)
         active = Counter(state.active_state for state in (await manager.states(names)).values())
