@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
-from pm_native.runtime.probes import begin
+from pm_native.runtime.probes import prober
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from pm_native.runtime.arguments import Check
     from pm_native.runtime.loop import Loop, Timer
-    from pm_native.runtime.probes import Attempt
+    from pm_native.runtime.probes import Done
     from pm_native.runtime.target import Target
 
 FIRST_DELAY = 0.05
 
 
 class Checker:
-    """Probes until `stop`. `told` is called after each round.
+    """Probes until `stop`. `told` is called after each round that tells something else than the last, or that failed.
 
     `is_healthy` is None until the check has passed or failed for the first time. Before it ever passed it is made
     often, and fails when its start period and then the time of so many intervals are over; later it fails after so
@@ -32,15 +32,20 @@ class Checker:
         self.is_healthy: bool | None = None
         self.words = ""
         self.failures = 0
-        self._target = target
         self._loop = loop
         self._told = told
+        is_only = len(check.probes) == 1
+        self._probers = [
+            prober(probe, target, loop, self._finish if is_only else self._taker(number))
+            for number, probe in enumerate(check.probes)
+        ]
+        self._said: dict[int, str] = {}
         self._has_passed = False
         self._passes = 0
         self._begun = self._round_begun = monotonic()
         self._delay = FIRST_DELAY
-        self._attempts: dict[int, Attempt] = {}
-        self._results: dict[int, tuple[bool, str]] = {}
+        self._chance = int.from_bytes(os.urandom(4), "big")
+        self._is_open = False
         self._timer: Timer | None = None
 
     def start(self, age: float = 0.0) -> None:
@@ -52,57 +57,58 @@ class Checker:
         """Make no more rounds, and end the one under way."""
         if self._timer is not None:
             self._timer.cancel()
-        for attempt in self._attempts.values():
-            attempt.cancel()
-        self._attempts.clear()
-        self._round_begun = -1.0  # of no round: late results are nobody's
+        self._is_open = False
+        self._said.clear()
+        self._cancel()
 
     def _round(self) -> None:
-        self._round_begun = now = monotonic()
-        self._results.clear()
-        self._timer = self._loop.later(self.check.timeout, self._timed_out)
-        for number, probe in enumerate(self.check.probes):
-
-            def done(passed: bool, words: str, number: int = number, of: float = now) -> None:  # noqa: FBT001
-                if of == self._round_begun:
-                    self._attempts.pop(number, None)
-                    self._results[number] = (passed, words)
-                    self._look()
-
-            attempt = begin(probe, self._target, self._loop, done)
-            if self._round_begun != now:  # stopped, or all told at once
-                if attempt is not None and number not in self._results:
-                    attempt.cancel()
+        self._round_begun = monotonic()
+        self._is_open = True
+        for one in self._probers:
+            one.begin()
+            if not self._is_open:  # decided, or stopped
                 return
-            if attempt is not None and number not in self._results:
-                self._attempts[number] = attempt
+        self._timer = self._loop.later(self.check.timeout, self._timed_out)
+
+    def _taker(self, number: int) -> Done:
+        """What takes the result of one probe of several: the first that fails decides, or with `any` that passes."""
+
+        def done(passed: bool, words: str) -> None:  # noqa: FBT001 - as `Done` has it
+            self._said[number] = words
+            if passed is self.check.any:
+                self._cancel()
+                self._finish(passed, words)
+            elif len(self._said) == len(self._probers):
+                self._finish(passed, in_order(self._said))
+
+        return done
 
     def _timed_out(self) -> None:
-        for number, attempt in [*self._attempts.items()]:
-            attempt.cancel()
-            kind = self.check.probes[number].kind
-            self._results[number] = (False, f"{kind}: no answer within {self.check.timeout:g} s")
-        self._attempts.clear()
-        self._look()
+        self._cancel()
+        silent = {
+            number: f"{probe.kind}: no answer within {self.check.timeout:g} s"
+            for number, probe in enumerate(self.check.probes)
+            if number not in self._said
+        }
+        self._finish(False, in_order(self._said | silent if self.check.any else silent))
 
-    def _look(self) -> None:
-        """End the round when all have told, or one that decides."""
-        probes, results = self.check.probes, self._results
-        decides = [words for passed, words in results.values() if passed is self.check.any]
-        if not decides and len(results) < len(probes):
-            return
-        for attempt in self._attempts.values():
-            attempt.cancel()
-        self._attempts.clear()
+    def _cancel(self) -> None:
+        """End what is under way."""
+        for one in self._probers:
+            one.cancel()
+
+    def _finish(self, passed: bool, words: str) -> None:  # noqa: FBT001 - as `Done` has it
+        """End the round with its result."""
+        self._is_open = False
+        self._said.clear()
         if self._timer is not None:
             self._timer.cancel()
-        passed = bool(decides) is self.check.any
-        words = decides[0] if decides else ", ".join(results[number][1] for number in sorted(results))
-        begun, self._round_begun = self._round_begun, -1.0
+        is_news = not (passed and self.is_healthy and not self.failures and words == self.words)
         self._count(passed=passed)
         self.words = words
-        self._timer = self._loop.later(self._next_delay(begun), self._round)
-        self._told(self)
+        self._timer = self._loop.at(self._round_begun + self._next_delay(), self._round)
+        if is_news:
+            self._told(self)
 
     def _count(self, *, passed: bool) -> None:
         check = self.check
@@ -120,15 +126,15 @@ class Checker:
         elif monotonic() - self._begun >= check.start_period + check.retries * check.interval:
             self.is_healthy = False
 
-    def _next_delay(self, begun: float) -> float:
-        """Seconds until the next round, counted from the beginning of the last."""
+    def _next_delay(self) -> float:
+        """Seconds from the beginning of the last round to that of the next."""
         if self._has_passed:
-            part = int.from_bytes(os.urandom(2), "big") / 65536
-            delay = self.check.interval * (1 - self.check.jitter * part)
-        else:
-            delay = self._delay
-            self._delay = min(self._delay * 2, self.check.start_interval)
-        return max(0.0, begun + delay - monotonic())
+            # Any numbers will do that are not those of the neighbours: no system call is made for them.
+            self._chance = (self._chance * 1664525 + 1013904223) & 0xFFFFFFFF
+            return self.check.interval * (1 - self.check.jitter * self._chance / (1 << 32))
+        delay = self._delay
+        self._delay = min(self._delay * 2, self.check.start_interval)
+        return delay
 
     @property
     def is_starting(self) -> bool:
@@ -139,3 +145,8 @@ class Checker:
     def age(self) -> float:
         """Seconds since it was begun."""
         return monotonic() - self._begun
+
+
+def in_order(said: dict[int, str]) -> str:
+    """What several probes have said, in the order of the probes."""
+    return ", ".join(said[number] for number in sorted(said))

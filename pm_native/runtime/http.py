@@ -9,7 +9,6 @@ from pm_native.runtime.probes import LOCALHOST, Connection, strerror
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Self
 
     from pm_native.runtime.arguments import Probe
     from pm_native.runtime.loop import Loop
@@ -168,34 +167,39 @@ def split_url(url: str) -> tuple[bool, str, int, str]:
     return is_tls, host.strip("[]"), int(port or (443 if is_tls else 80)), f"{slash or '/'}{path}"
 
 
-class HttpAttempt:
-    """One request and its answer."""
+class HttpProber:
+    """A request, sent anew for each attempt, and its answer."""
 
     def __init__(self, probe: Probe, target: Target, loop: Loop, done: Done) -> None:
         self._probe = probe
         self._done = done
-        self._begun = monotonic()
-        self._answer = Answer(probe.method)
         is_tls, host, port, path = split_url(probe.target)
         self._host = host or LOCALHOST
         port = port or target.port
-        self._tls: ssl.SSLObject | None = None
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        self._request = request(probe, path, name if port in {0, 80, 443} else f"{name}:{port}")
+        self._is_tls = is_tls or probe.tls
         address = probe.socket or (self._host, port)
-        named = self._host if port in {0, 80, 443} else f"{self._host}:{port}"
-        self._to_send = request(
-            probe, path, f"[{self._host}]{named[len(self._host) :]}" if ":" in self._host else named
-        )
-        if is_tls or probe.tls:
-            self._begin_tls()
-        self._connection = Connection(address, target, loop, self._failed, "http", keep=self._send)
+        self._connection = Connection(address, target, loop, done, "http", keep=self._start)
+        self._begun = 0.0
 
-    def begin(self) -> Self:
+    def begin(self) -> None:
         """Begin to connect; it may fail at once."""
+        self._begun = monotonic()
         self._connection.begin()
-        return self
 
-    def _failed(self, _: bool, words: str) -> None:  # noqa: FBT001 - as `Done` has it
-        self._done(False, words)
+    def _start(self) -> None:
+        """Begin to speak, now that it is connected."""
+        self._answer = Answer(self._probe.method)
+        self._to_send = self._request
+        self._tls: ssl.SSLObject | None = None
+        if self._is_tls:
+            try:
+                self._begin_tls()
+            except OSError as error:
+                self._end(False, f"http {strerror(error)}")
+                return
+        self._send()
 
     def _begin_tls(self) -> None:
         import ssl  # noqa: PLC0415 - 15 ms and 4 MiB, for https alone

@@ -14,17 +14,14 @@ READ = select.POLLIN
 WRITE = select.POLLOUT
 
 
-class Timer:
-    """Something to be called later; `cancel` makes it forgotten."""
+class Timer(list):  # type: ignore[type-arg]  # a heap of it is in order without a call of Python
+    """Something to be called later; `cancel` makes it forgotten. The time, a number that is its own, and what to call."""
 
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
+    __slots__ = ()
 
     def cancel(self) -> None:
         """Never call it."""
-        self.call = None
+        self[2] = None
 
 
 class Loop:
@@ -33,7 +30,7 @@ class Loop:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._watched: dict[int, Callable[[], None]] = {}
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[Timer] = []
         self._count = 0
         self._is_running = False
 
@@ -49,9 +46,13 @@ class Loop:
 
     def later(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call once after so many seconds."""
+        return self.at(monotonic() + delay, call)
+
+    def at(self, when: float, call: Callable[[], None]) -> Timer:
+        """Call once at a time of the monotonic clock, or at once where that is over."""
         self._count += 1
-        timer = Timer(call)
-        heappush(self._timers, (monotonic() + delay, self._count, timer))
+        timer = Timer((when, self._count, call))
+        heappush(self._timers, timer)
         return timer
 
     def run(self) -> None:
@@ -62,31 +63,27 @@ class Loop:
 
     def step(self) -> None:
         """Wait for the next event or timer, and make the calls that are due."""
-        took_time = self._call_ready(self._wait())
-        if took_time and self._timers and self._timers[0][0] <= monotonic():
-            self._call_ready(0.0)  # what has come in the meantime is not late
-        while self._timers and self._timers[0][0] <= monotonic():
-            timer = heappop(self._timers)[2]
-            if timer.call is not None:
-                call, timer.call = timer.call, None
+        timers = self._timers
+        while timers and timers[0][2] is None:
+            heappop(timers)
+        # Milliseconds, rounded up by poll; None: for ever.
+        ready = self._poll.poll(max(0.0, (timers[0][0] - monotonic()) * 1000) if timers else None)
+        if ready:
+            self._call(ready)
+            if timers and timers[0][0] <= monotonic():
+                self._call(self._poll.poll(0))  # what has come in the meantime is not late
+        while timers and timers[0][0] <= monotonic():
+            timer = heappop(timers)
+            call, timer[2] = timer[2], None
+            if call is not None:
                 call()
 
-    def _call_ready(self, wait: float | None) -> bool:
-        """Make the calls of what is ready within so many milliseconds; whether there was something."""
-        ready = self._poll.poll(wait)
+    def _call(self, ready: list[tuple[int, int]]) -> None:
+        """Make the calls of the descriptors that are ready."""
         for descriptor, _ in ready:
             call = self._watched.get(descriptor)  # an earlier call may have taken it out
             if call is not None:
                 call()
-        return bool(ready)
-
-    def _wait(self) -> float | None:
-        """Milliseconds until the next timer, rounded up by poll; None: for ever."""
-        while self._timers and self._timers[0][2].call is None:
-            heappop(self._timers)
-        if not self._timers:
-            return None
-        return max(0.0, (self._timers[0][0] - monotonic()) * 1000)
 
     def stop(self) -> None:
         """Leave `run` after the calls that are due."""

@@ -1,6 +1,7 @@
-"""Probes, one attempt of each: none waits, each tells its result once, in words, or is cancelled.
+"""Probes of one program, made again and again: none waits, each attempt tells its result once, in words, or is cancelled.
 
-An attempt is made with the loop and `done(passed, words)`, which it may call at once.
+What is the same for every attempt is found out once, and little is left to do for each: a monitor wakes up for it, and
+all that it touches has gone from the caches of the CPU by then.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 import _socket
 import os
 import time
-from errno import EAGAIN, EINPROGRESS
+from errno import EAGAIN, EALREADY, EINPROGRESS
 
 from pm_native.runtime.loop import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol, Self
+    from typing import Any, Protocol
 
     from pm_native.runtime.arguments import Probe
     from pm_native.runtime.loop import Loop
@@ -26,46 +27,71 @@ if TYPE_CHECKING:
     Done = Callable[[bool, str], None]
     Address = str | tuple[Any, ...]
 
-    class Attempt(Protocol):
-        """One attempt of a probe, under way."""
+    class Prober(Protocol):
+        """One probe of one program."""
+
+        def begin(self) -> None:
+            """Make an attempt: its result is told, at once or later, unless it is cancelled. One at a time."""
 
         def cancel(self) -> None:
-            """End it without a result; nothing is left open or running."""
+            """End the attempt, if one is under way, without a result; nothing is left open or running."""
 
 
 LOCALHOST = "127.0.0.1"
 LOCAL_NAME = "localhost"  # of a file: it is there at once
+_STREAM = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
 
 
-def begin(probe: Probe, target: Target, loop: Loop, done: Done) -> Attempt | None:
-    """Begin an attempt; None where it told its result at once."""
+def prober(probe: Probe, target: Target, loop: Loop, done: Done) -> Prober:
+    """What makes the attempts of a probe; `done(passed, words)` gets the result of each."""
     match probe.kind:
         case "tcp":
-            return Connection(tcp_address(probe.target, target), target, loop, done, "tcp").begin()
+            return Connection(tcp_address(probe.target, target), target, loop, done, "tcp")
         case "unix":
-            return Connection(probe.target, target, loop, done, "unix").begin()
+            return Connection(probe.target, target, loop, done, "unix")
         case "http":
-            from pm_native.runtime.http import HttpAttempt  # noqa: PLC0415 - only where it is asked for
+            from pm_native.runtime.http import HttpProber  # noqa: PLC0415 - only where it is asked for
 
-            return HttpAttempt(probe, target, loop, done).begin()
+            return HttpProber(probe, target, loop, done)
         case "exec":
-            from pm_native.runtime.spawn import Command  # noqa: PLC0415 - as above
+            from pm_native.runtime.spawn import CommandProber  # noqa: PLC0415 - as above
 
-            return Command([probe.target, *probe.arguments], target.place.run, loop, done)
+            return CommandProber([probe.target, *probe.arguments], target.place.run, loop, done)
         case "output":
             from pm_native.runtime.output import look  # noqa: PLC0415 - as above
 
-            done(*look(probe, target))
+            return Look(lambda: look(probe, target), done)
         case "memory":
             from pm_native.runtime.arguments import size  # noqa: PLC0415 - as above
             from pm_native.runtime.memory import judge  # noqa: PLC0415 - as above
 
-            done(*judge(size(probe.target), target.pid))
+            limit = size(probe.target)
+            return Look(lambda: judge(limit, target.pid), done)
         case _:
-            with target.place as place:
-                found = look_at_file(place.path(probe.target), probe.max_age)
-            done(*found)
-    return None
+            return Look(lambda: file_in_place(probe, target), done)
+
+
+class Look:
+    """A probe that knows at once."""
+
+    __slots__ = ("_done", "_look")
+
+    def __init__(self, look: Callable[[], tuple[bool, str]], done: Done) -> None:
+        self._look = look
+        self._done = done
+
+    def begin(self) -> None:
+        """Look, and tell."""
+        self._done(*self._look())
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
+
+
+def file_in_place(probe: Probe, target: Target) -> tuple[bool, str]:
+    """Whether the program sees the file, and it is young enough."""
+    with target.place as place:
+        return look_at_file(place.path(probe.target), probe.max_age)
 
 
 def look_at_file(path: str, max_age: float) -> tuple[bool, str]:
@@ -100,17 +126,19 @@ def family_of(host: str) -> int:
     return 0
 
 
-def is_looked_up(host: str) -> bool:
-    """Whether to find the address of a host may take its time."""
-    return host != LOCAL_NAME and not family_of(host)
+def known(address: tuple[str, int] | str) -> tuple[int, Address] | None:
+    """The family and address of what is always the same: a literal host, an abstract socket."""
+    if isinstance(address, str):
+        return (_socket.AF_UNIX, f"\0{address[1:]}") if address.startswith("@") else None
+    family = family_of(address[0])
+    return (family, address) if family else None
 
 
-def resolved(address: tuple[str, int]) -> tuple[int, Address]:
-    """The family and address of a host; a literal one is not looked up, which would load half a MiB of libraries."""
-    host, port = address
-    if family := family_of(host):
-        return family, address
-    found = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+def resolved(address: tuple[str, int] | str, place: Place) -> tuple[int, Address]:
+    """The family and address by now of what is not: a path, a host's name. Names load half a MiB of libraries."""
+    if isinstance(address, str):
+        return _socket.AF_UNIX, place.path(address)
+    found = _socket.getaddrinfo(*address, 0, _socket.SOCK_STREAM)
     return found[0][0], found[0][4]
 
 
@@ -120,9 +148,21 @@ class Connection:
     `keep` gets the socket instead.
     """
 
-    __slots__ = ("_address", "_done", "_lookup", "_loop", "_place", "_what", "keep", "socket")
+    __slots__ = (
+        "_address",
+        "_done",
+        "_known",
+        "_lookup",
+        "_loop",
+        "_name",
+        "_place",
+        "_there",
+        "_what",
+        "keep",
+        "socket",
+    )
 
-    def __init__(  # noqa: PLR0913 - as an attempt is made, and two of its own
+    def __init__(  # noqa: PLR0913 - as a prober is made, and two of its own
         self,
         address: tuple[str, int] | str,
         target: Target,
@@ -133,22 +173,24 @@ class Connection:
         keep: Callable[[], None] | None = None,
     ) -> None:
         self._address = address
-        self._place = target.place
+        self._known = known(address)
+        self._place = place = target.place
+        is_name = self._known is None and not isinstance(address, str) and address[0] != LOCAL_NAME
+        self._name = address if is_name and place.is_shared else None
         self._done = done
         self._loop = loop
         self.keep = keep
         self._what = f"{what} {address if isinstance(address, str) else address[1]}"
         self.socket: _socket.socket | None = None
+        self._there: Address = ""
         self._lookup: Command | None = None
 
-    def begin(self) -> Self:
+    def begin(self) -> None:
         """Begin to connect; it may be done at once."""
-        given = self._address
-        if self._place.is_shared and not isinstance(given, str) and is_looked_up(given[0]):
-            self._look_up(*given)
+        if self._name is not None:
+            self._look_up(*self._name)
         else:
-            self._open()
-        return self
+            self._open(self._known)
 
     def _look_up(self, host: str, port: int) -> None:
         """Have another process ask for the address of a name, since that may take its time."""
@@ -157,8 +199,7 @@ class Connection:
         def told(passed: bool, said: str) -> None:  # noqa: FBT001 - as `Done` has it
             self._lookup = None
             if passed and said:
-                self._address = (said.split(maxsplit=1)[0], port)
-                self._open()
+                self._open(known((said.split(maxsplit=1)[0], port)))
             else:
                 self._end(f"{host}: name or service not known")
 
@@ -166,52 +207,52 @@ class Connection:
         if lookup.is_running:
             self._lookup = lookup
 
-    def _open(self) -> None:
+    def _open(self, there: tuple[int, Address] | None) -> None:
         try:
-            with self._place as place:
-                code = self._connect(place)
-            self._go_on(code)
+            if (
+                there is not None and not self._place.is_shared
+            ):  # nothing to find out, and nowhere to go for it
+                code = self._connect(*there)
+            else:
+                with self._place as place:
+                    code = self._connect(*(there or resolved(self._address, place)))
         except OSError as error:
             self._end(connect_error(error))
-
-    def _connect(self, place: Place) -> int:
-        given = self._address
-        family: int = _socket.AF_UNIX
-        address: Address
-        if isinstance(given, str):
-            address = f"\0{given[1:]}" if given.startswith("@") else place.path(given)
         else:
-            family, address = resolved(given)
-        self.socket = _socket.socket(
-            family, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
-        )
-        return self.socket.connect_ex(address)
+            self._went(code)
 
-    def _go_on(self, code: int) -> None:
+    def _connect(self, family: int, address: Address) -> int:
+        self.socket = channel = _socket.socket(family, _STREAM)
+        self._there = address
+        code = channel.connect_ex(address)
+        # On this host the answer is there by now, and need not be waited for.
+        return channel.connect_ex(address) if code == EINPROGRESS else code
+
+    def _look_again(self) -> None:
+        if self.socket is not None:
+            self._loop.forget(self.socket.fileno())
+            self._went(self.socket.connect_ex(self._there))
+
+    def _went(self, code: int) -> None:
+        """Go on by what connect(2) says."""
         if self.socket is None:
             return
-        if code == EINPROGRESS:
-            self._loop.watch(self.socket.fileno(), WRITE, self._connected)
-        elif code:
-            # A Unix socket has no half-open connections: a full queue shows at once.
-            raise OSError(code, "the queue is full" if code == EAGAIN else os.strerror(code))
-        else:
-            self._connected()
-
-    def _connected(self) -> None:
-        if self.socket is None:
-            return
-        code = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
-        if code:
-            self._end(connect_error(OSError(code, os.strerror(code))))
-        elif self.keep is not None:
+        if not code and self.keep is None:
+            self.socket.close()
+            self.socket = None
+            self._done(True, self._what)
+        elif not code and self.keep is not None:
             self.keep()
+        elif code == EALREADY:
+            self._loop.watch(self.socket.fileno(), WRITE, self._look_again)
+        elif code == EAGAIN:  # a Unix socket has no half-open connections: a full queue shows at once
+            self._end("the queue is full")
         else:
-            self._end("")
+            self._end(connect_error(OSError(code, os.strerror(code))))
 
     def _end(self, problem: str) -> None:
         self.cancel()
-        self._done(not problem, f"{self._what} {problem}".rstrip())
+        self._done(not problem, f"{self._what} {problem}" if problem else self._what)
 
     def cancel(self) -> None:
         """End it without a result."""

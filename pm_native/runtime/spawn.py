@@ -103,6 +103,26 @@ class Command:
         self._process = -1
 
 
+class CommandProber:
+    """A command that is run for each attempt."""
+
+    def __init__(self, words: list[str], start: Start, loop: Loop, done: Done) -> None:
+        self._words = words
+        self._start = start
+        self._loop = loop
+        self._done = done
+        self._command: Command | None = None
+
+    def begin(self) -> None:
+        """Start it; where that fails, the result is told at once."""
+        self._command = Command(self._words, self._start, self._loop, self._done)
+
+    def cancel(self) -> None:
+        """End it without a result."""
+        if self._command is not None:
+            self._command.cancel()
+
+
 def spawn(words: list[str], environment: dict[bytes, bytes], output: int) -> int:
     """Start a command in a process group of its own; its output goes to the descriptor. Returns its process id."""
     actions = [

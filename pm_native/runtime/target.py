@@ -248,7 +248,7 @@ class Target:
             if self._asking is not None and not passed:
                 self._asking.cancel()
             self._asking = None
-            if passed and said != state:
+            if checker.is_healthy or (passed and said != state):
                 return  # asked again with the next failure
             doubt = "" if passed else f" (its state cannot be asked: {tell.one_line(said)})"
             self._acted.add(phase)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.benchmarks.measure import CHECKOUT, Command, Figure, interleave
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 PYTHON = shutil.which("python3", path="/usr/bin") or "python3"
 RUN = [PYTHON, "-I", "-S", str(CHECKOUT / "pm_native/runtime/run.py"), "--unit=bench.service"]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+# The least that Python can do for a tcp probe a second.
+FLOOR = """
+import _socket, sys, time
+address = "127.0.0.1", int(sys.argv[1])
+kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+while True:
+    channel = _socket.socket(_socket.AF_INET, kind)
+    channel.connect_ex(address)
+    channel.close()
+    time.sleep(1)
+"""
 ROUNDS = 60
 INSTANCES = 100
 SECONDS = 10.0
@@ -154,15 +165,36 @@ def memory_figure(what: str, mebibytes: float, bar: float) -> Figure:
 
 
 def cpu_figure(port: int, environment: dict[str, str]) -> Figure:
-    """CPU time of a tcp probe at 1 Hz, of ten monitors over ten seconds."""
+    """CPU time of a tcp probe at 1 Hz, of ten monitors over ten seconds, and of ten bare loops at the same time."""
     count = 10
-    with instances(count, port, environment, probe=f"--tcp=127.0.0.1:{port}") as monitors:
-        begin, used = time.monotonic(), cpu_seconds(monitors)
+    probe = f"--tcp=127.0.0.1:{port}"
+    with instances(count, port, environment, probe=probe) as monitors, floors(count, port) as loops:
+        begin, ours, floor = time.monotonic(), cpu_seconds(monitors), cpu_seconds(loops)
         time.sleep(SECONDS)
-        used = cpu_seconds(monitors) - used
-        probes = count * (time.monotonic() - begin) / 0.95  # jitter shortens each interval by 5 % on average
-    each = used / probes
-    return Figure("CPU of a tcp probe at 1 Hz", f"{each * 1000:.2f} ms", "-", "-", "0.30 ms", each < 0.0003)
+        ours, floor = cpu_seconds(monitors) - ours, cpu_seconds(loops) - floor
+        rounds = count * (time.monotonic() - begin)
+    each, least = ours / rounds * 0.95, floor / rounds  # jitter shortens each interval by 5 % on average
+    return Figure(
+        "CPU of a tcp probe at 1 Hz",
+        f"{each * 1000:.2f} ms",
+        f"{least * 1000:.2f} ms (a bare loop of Python that connects)",
+        f"{each / least:.2f}",
+        "0.30 ms",
+        each < 0.0003,
+    )
+
+
+@contextmanager
+def floors(count: int, port: int) -> Iterator[list[int]]:
+    """So many processes that do nothing but connect once a second; their process ids."""
+    words = [PYTHON, "-I", "-S", "-c", FLOOR, str(port)]
+    with ExitStack() as stack:
+        loops = [stack.enter_context(subprocess.Popen(words)) for _ in range(count)]
+        for loop in loops:
+            stack.callback(loop.kill)
+        time.sleep(2.5)
+        assert all(loop.poll() is None for loop in loops), "a bare loop has ended"
+        yield [loop.pid for loop in loops]
 
 
 def cpu_seconds(pids: list[int]) -> float:

@@ -15,7 +15,7 @@ from pm_native.runtime.arguments import parse_units
 from pm_native.runtime.loop import Loop
 from pm_native.runtime.outside import Here, Outside, Owner, owner_of
 from pm_native.runtime.place import Beside
-from pm_native.runtime.probes import begin
+from pm_native.runtime.probes import prober
 from pm_native.runtime.target import Target
 from pm_native.runtime.tell import Notifier
 
@@ -259,7 +259,7 @@ def test_names_are_looked_up_by_another_process(
             loop=loop,
             log_ends={},
         )
-        begin(unit.phases["alive"].probes[0], target, loop, done)
+        prober(unit.phases["alive"].probes[0], target, loop, done).begin()
         loop.run()
         notifier.close()
         assert found == [(told[0], told[1].format(port=port))]
