@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pm_native.model.project import Project
 
 _NEWEST = 257  # all that a config says shows: nothing falls back
-_HEADER = re.compile(r"\A(?:#[^\n]*\n)*")
-_ORDERED = ("Environment=",)  # lines whose order means nothing: each sets another variable
+_HEADER = re.compile(r"\A(?:#[^\n]*\n)*")  # names the source of the file
 
 
 def without_secrets(project: Project) -> Project:
@@ -64,19 +63,14 @@ def differences(project: Project, written: Path) -> list[str]:
     )
     # The foreign one first: what is wrong in both is told at its place in the file that is there.
     theirs = {
-        item.name: comparable(item.text) for item in compile_project(project, options, Diagnostics()).files
+        item.name: _HEADER.sub("", item.text)
+        for item in compile_project(project, options, Diagnostics()).files
     }
     problems = Diagnostics()
     loaded = load_project(written, str(written), problems)
     if loaded is None:
         raise ConfigError(problems)
-    mine = {item.name: comparable(item.text) for item in compile_project(loaded, options, problems).files}
+    mine = {
+        item.name: _HEADER.sub("", item.text) for item in compile_project(loaded, options, problems).files
+    }
     return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
-
-
-def comparable(text: str) -> str:
-    """A file without its header, which names its source, and with the variables in the order of their names."""
-    lines = _HEADER.sub("", text).split("\n")
-    is_unit = any(line.startswith("[") for line in lines)
-    variables = sorted(line for line in lines if line.startswith(_ORDERED) or not is_unit)
-    return "\n".join([*(line for line in lines if line not in variables), *variables])

@@ -43,7 +43,10 @@ _NEEDS_BACKSLASH = re.compile(r'(["\\`$])')
 def environment_settings(
     project: Project, process: Process, extra_path: str, options: CompileOptions
 ) -> Iterator[Setting]:
-    """Environment= for each variable of the config, EnvironmentFile= for those of environment files."""
+    """Environment= for each variable of the config, EnvironmentFile= for those of environment files.
+
+    By name, so that a config which says the same in another order, or once for all, restarts nothing.
+    """
     if process.is_pool:
         words = ((f"{INSTANCE_VARIABLE}=", INSTANCE),)
         yield Setting(
@@ -63,7 +66,7 @@ def environment_settings(
             ENVIRONMENT, (value,), origin=process.origin("command"), why="where the program was found"
         )
     taken = computed_names(process, extra_path)
-    for name, variable in process.environment.items():
+    for name, variable in sorted(process.environment.items()):
         if name not in taken and not is_secret(name, variable.value):
             yield Setting(ENVIRONMENT, (f"{name}={variable.value}",), origin=variable.span)
     if needs_home(process, options):
@@ -137,7 +140,7 @@ def environment_file_text(variables: dict[str, Variable]) -> str:
     Without those that no program can be given: `check_environment` has told of them.
     """
     lines = ["# Compiled by pm-native: do not edit, change the source and generate again.\n"]
-    for name, variable in variables.items():
+    for name, variable in sorted(variables.items()):
         if _why_not_text(variable.value):
             continue
         value = _NEEDS_BACKSLASH.sub(r"\\\1", variable.value)
