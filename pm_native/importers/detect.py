@@ -22,6 +22,9 @@ _KINDS = {
     ".js": "javascript",
     ".cjs": "javascript",
     ".mjs": "javascript",
+    ".ts": "javascript",
+    ".mts": "javascript",
+    ".cts": "javascript",
 }
 _READ_BYTES = 4 * 1024 * 1024
 _YAML_KEY = re.compile(r"""^(?:-[ \t]+)?(["']?)([A-Za-z_][\w.-]*)\1[ \t]*:(?=\s|$)""", re.MULTILINE)
@@ -32,7 +35,7 @@ _INI_SECTION = re.compile(r"^\[([^\]\n]+)\]", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a file holds. `kind` is yaml, json, ini, toml, javascript or text, by the suffix.
+    """What a file holds. `kind` is yaml, json, ini, toml, javascript (or TypeScript) or text, by the suffix.
 
     `keys` are those of its top level, or the names of its sections; of a list those of its items (`is_list`).
     """

@@ -62,6 +62,13 @@ class Files:
         source = self.read(path, asked_at=asked_at)
         return parse_tree(source, path.suffix, self.problems, tags=tags) if source is not None else None
 
+    def documents(
+        self, path: Path, *, asked_at: Span | None = None, tags: frozenset[str] = frozenset()
+    ) -> tuple[Node, ...]:
+        """The trees of all documents in a YAML or JSON file that say anything; none after adding an error."""
+        source = self.read(path, asked_at=asked_at)
+        return parse_trees(source, path.suffix, self.problems, tags=tags) if source is not None else ()
+
     def environment(
         self,
         path: Path,
@@ -143,3 +150,17 @@ def parse_tree(
 
     tree = parse_yaml(source, problems, tags=tags)
     return as_yaml_1_2(tree) if tree is not None else None
+
+
+def parse_trees(
+    source: Source, suffix: str, problems: Diagnostics, *, tags: frozenset[str] = frozenset()
+) -> tuple[Node, ...]:
+    """The trees of all documents of a YAML or JSON text that say anything; none after adding an error."""
+    if suffix == ".json":
+        tree = parse_tree(source, suffix, problems)
+        return () if tree is None else (tree,)
+    from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
+    from pm_native.syntax import parse_yaml_documents  # noqa: PLC0415 - loaded on first use
+
+    documents = parse_yaml_documents(source, problems, tags=tags) or ()
+    return tuple(as_yaml_1_2(tree) for tree in documents if tree.value is not None)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pm_native.syntax.json import parse_json, parse_json5
     from pm_native.syntax.read import read_source
     from pm_native.syntax.toml import parse_toml
-    from pm_native.syntax.yaml import parse_yaml
+    from pm_native.syntax.yaml import parse_yaml, parse_yaml_documents
 
 __all__ = [
     "Dialect",
@@ -31,6 +31,7 @@ __all__ = [
     "parse_json5",
     "parse_toml",
     "parse_yaml",
+    "parse_yaml_documents",
     "read_source",
 ]
 
@@ -45,6 +46,7 @@ _HOMES = {
     "parse_json5": "json",
     "parse_toml": "toml",
     "parse_yaml": "yaml",
+    "parse_yaml_documents": "yaml",
     "read_source": "read",
 }
 

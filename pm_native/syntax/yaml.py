@@ -52,6 +52,22 @@ def parse_yaml(source: Source, problems: Diagnostics, *, tags: frozenset[str] = 
     Keys are texts as they are written (`on:` is "on", `1:` is "1"). What an alias or a merge key brings in
     has the place where it is written, at the anchor.
     """
+    documents = _documents(source, problems, tags, at_most=1)
+    if documents is None:
+        return None
+    return documents[0] if documents else Node(None, source.whole())
+
+
+def parse_yaml_documents(
+    source: Source, problems: Diagnostics, *, tags: frozenset[str] = frozenset()
+) -> tuple[Node, ...] | None:
+    """The trees of all documents of a YAML 1.1 text, each as `parse_yaml` reads it; None after adding an error."""
+    return _documents(source, problems, tags)
+
+
+def _documents(
+    source: Source, problems: Diagnostics, tags: frozenset[str], *, at_most: int | None = None
+) -> tuple[Node, ...] | None:
     places = Places(source)
     if has_surrogate(places, problems):
         return None
@@ -62,10 +78,10 @@ def parse_yaml(source: Source, problems: Diagnostics, *, tags: frozenset[str] = 
         return None
     composer = _Composer(places, problems, tags)
     try:
-        node = composer.document()
+        documents = tuple(composer.documents(at_most))
     except StopParsingError:
         return None
-    return None if composer.failed else node
+    return None if composer.failed else documents
 
 
 class _Anchored:
@@ -109,18 +125,18 @@ class _Composer:
             message = "an escape in this file is no Unicode character"
             raise self._stopped(self.places.source.whole(), message, "yaml-syntax") from None
 
-    def document(self) -> Node:
-        """The only document of the text."""
-        yaml = self.yaml
-        root: Node | None = None
+    def documents(self, at_most: int | None) -> Iterator[Node]:
+        """The documents of the text, no more than so many."""
+        count = 0
         for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                if root is not None:
+            if isinstance(event, self.yaml.DocumentStartEvent):
+                if count == at_most:
                     hint = "split the file: pm-native reads one document"
                     message = "a second YAML document begins here"
                     raise self._stopped(self._span(event), message, "yaml-multiple-documents", hint)
-                root = self._node(next(self._events), 0)
-        return root or Node(None, self.places.source.whole())
+                count += 1
+                self._anchors = {}
+                yield self._node(next(self._events), 0)
 
     def _node(self, event: Event, depth: int) -> Node:
         yaml = self.yaml

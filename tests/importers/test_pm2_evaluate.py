@@ -296,3 +296,94 @@ def test_without_node_there_is_a_way_out(tmp_path: Path) -> None:
             "node -p 'JSON.stringify(require(\"./ecosystem.config.js\"))'"
         )
     ]
+
+
+TYPED = """\
+import type { StartOptions } from "pm2";
+const port: number = 3000;
+const apps: StartOptions[] = [{ name: "web", script: "app.js", env: { PORT: String(port) } }];
+export default { apps };
+"""
+# A compiler as TypeScript's own, of a language that has nothing but the lines above.
+COMPILER = """\
+exports.ModuleKind = { CommonJS: 1 };
+exports.ScriptTarget = { ES2022: 9 };
+exports.flattenDiagnosticMessageText = (text) => text;
+exports.transpileModule = (text) => {
+  const start = text.indexOf("oops");
+  const file = { getLineAndCharacterOfPosition: () => ({ line: text.slice(0, start).split("\\n").length - 1, character: 2 }) };
+  const outputText = text.replace(/import type.*/, "").replace(/: (number|StartOptions\\[\\])/g, "").replace("export default", "exports.default =");
+  return { outputText, diagnostics: start < 0 ? [] : [{ file, start, messageText: "';' expected." }] };
+};
+"""
+
+
+def old_node(tmp_path: Path, version: str) -> dict[str, str]:
+    """A PATH with a node of this version, which says what it was told to do and does nothing."""
+    node = tmp_path / "old" / "node"
+    node.parent.mkdir()
+    node.write_text(f'#!/bin/sh\ntest "$1" = --version && echo {version} || echo "$@"\n')
+    node.chmod(0o755)
+    return {"PATH": f"{node.parent}:{os.defpath}"}
+
+
+def test_config_in_typescript_is_compiled_as_the_project_compiles(tmp_path: Path, read: Read) -> None:
+    needs_node()
+    library = tmp_path / "node_modules" / "typescript"
+    library.mkdir(parents=True)
+    (library / "index.js").write_text(COMPILER)
+    path = tmp_path / "ecosystem.config.ts"
+    path.write_text(TYPED)
+    (tmp_path / "app.js").write_text("")
+    project, problems = read(IMPORTER, path)
+    assert project is not None, told(problems)
+    (process,) = project.processes
+    assert (process.name, process.environment["PORT"].value) == ("web", "3000")
+    assert process.span.where == "ecosystem.config.ts:3"
+    assert [source.path for source in project.sources] == [str(path)]
+
+
+def test_error_of_the_compiler_has_its_place(tmp_path: Path, read: Read) -> None:
+    needs_node()
+    library = tmp_path / "node_modules" / "typescript"
+    library.mkdir(parents=True)
+    (library / "index.js").write_text(COMPILER)
+    path = tmp_path / "ecosystem.config.ts"
+    path.write_text("export default {};\n= oops\n")
+    project, problems = read(IMPORTER, path)
+    assert project is None
+    (line,) = told(problems)
+    assert line.startswith("ecosystem.config.ts:2:3: error: the config fails: SyntaxError: ") or (
+        "ecosystem.config.ts:2:1: error: the config fails: SyntaxError: " in line  # Node strips types itself
+    )
+
+
+def test_node_that_reads_no_typescript_is_told_with_ways_out(tmp_path: Path, read: Read) -> None:
+    needs_node()
+    path = tmp_path / "ecosystem.config.ts"
+    path.write_text(TYPED)
+    (tmp_path / "app.js").write_text("")
+    project, problems = read(IMPORTER, path)
+    if project is not None:
+        pytest.skip("the Node of this host reads TypeScript")
+    assert told(problems) == [
+        (
+            "ecosystem.config.ts: error: the config fails: this Node reads no TypeScript [pm2-config-failed]\n"
+            "    Node does from 22.18 on, and older ones with the compiler: npm install --save-dev typescript@5; or "
+            "compile it: npx tsc --module commonjs ecosystem.config.ts, and give the .js"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_asked"),
+    [("v20.20.2", False), ("v22.6.0", True), ("v22.18.0", False), ("v23.5.0", True), ("v24.1.0", False)],
+)
+def test_node_that_strips_types_when_asked_is_asked(
+    version: str, *, is_asked: bool, tmp_path: Path, read: Read
+) -> None:
+    path = tmp_path / "ecosystem.config.ts"
+    path.write_text(TYPED)
+    project, problems = read(IMPORTER, path, old_node(tmp_path, version))
+    assert project is None
+    assert ("--experimental-strip-types" in told(problems)[0]) is is_asked, told(problems)

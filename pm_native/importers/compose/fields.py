@@ -31,7 +31,7 @@ def _harmless(name: str, why: str) -> Field:
 FIELDS = (
     Field("services.*", "a process, where there is a command", section=TOP),
     Field("name", "the name of the project", section=TOP),
-    Field("include", "the files, with what they say below this one", section=TOP),
+    Field("include", "the files, with what they say below this one; their paths start at their own folder", section=TOP),
     Field("secrets.*.file", "what a service's `secrets` are read from", section=TOP),
     Field("secrets.*.environment", "", "no variable of your shell is kept as a secret", "put it into a file that root alone reads: file:", TOP),
     Field("secrets.*.external", "", "there is no store of secrets", "put it into a file that root alone reads: file:", TOP),

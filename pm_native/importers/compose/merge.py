@@ -103,6 +103,18 @@ def with_paths_of(service: Node, directory: Path) -> Node:
     return service.with_value(entries)
 
 
+def with_files_of(secrets: Node, directory: Path) -> Node:
+    """The table of secrets with their files made absolute: they start at the folder of the file that says them."""
+    if not isinstance(secrets.value, dict):
+        return secrets
+    entries = dict(secrets.value)
+    for name, item in entries.items():
+        said = item.value if isinstance(item.value, dict) else {}
+        if (file := said.get("file")) is not None and isinstance(file.value, str):
+            entries[name] = item.with_value({**said, "file": _absolute(file, directory)})
+    return secrets.with_value(entries)
+
+
 def _with_path(item: Node, directory: Path, key: str) -> Node:
     if isinstance(item.value, dict):
         name = "path" if key == "env_file" else "source"

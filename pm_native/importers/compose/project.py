@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
-from pm_native.importers.compose.merge import TAGS, merged, with_paths_of, without_resets
+from pm_native.importers.compose.merge import TAGS, merged, with_files_of, with_paths_of, without_resets
 from pm_native.importers.expand import Expander, expand_tree
 from pm_native.importers.tree import Entries, scalar_text
 from pm_native.syntax.node import Node
@@ -26,9 +27,13 @@ _DEFAULT_STEMS = frozenset({"compose", "docker-compose"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """A project as compose sees it: the tree of all its files, and the services that are switched on."""
+    """A project as compose sees it: the tree of all its files, and the services that are switched on.
+
+    `directories` are where the paths of each service start: what an `include` brings in has a folder of its own.
+    """
 
     root: Node
+    directories: Mapping[str, Path]
     services: Mapping[str, Node]
     inactive: Mapping[str, tuple[str, ...]]  # the profiles of those that are not
     environ: Mapping[str, str]
@@ -42,6 +47,7 @@ class Composer:
         self.options = options
         self.problems = problems
         self._read = 0
+        self._directories: dict[str, Path] = {}
 
     def compose(self) -> Composed | None:
         """All of the project; None after adding an error."""
@@ -67,7 +73,13 @@ class Composer:
                 inactive[name] = profiles
             else:
                 services[name] = node
-        return Composed(root=root, services=services, inactive=inactive, environ=environ)
+        return Composed(
+            root=root,
+            directories=self._directories,
+            services=services,
+            inactive=inactive,
+            environ=environ,
+        )
 
     def _dotenv(self, directory: Path) -> dict[str, str]:
         from pm_native.syntax import Dialect  # noqa: PLC0415 - loaded on first use
@@ -101,7 +113,10 @@ class Composer:
         seen: tuple[Path, ...],
         asked_at: Span | None,
     ) -> Node | None:
-        """One file with its variables put in, what it includes below it, what its services extend in them."""
+        """One file with its variables put in, what it includes below it, what its services extend in them.
+
+        Of several documents in it each is laid over those before.
+        """
         self._read += 1
         if self._read > _FILES_MAX:
             if self._read == _FILES_MAX + 1:
@@ -110,25 +125,31 @@ class Composer:
                 whole = self._whole(path)
                 self.problems.error(whole.span, message, code="compose-files", hint=hint)
             return None
-        tree = self.files.yaml(path, asked_at=asked_at, tags=TAGS)
-        if tree is None:
+        expander = Expander(environ.get, is_strict=True)
+        documents = [
+            expand_tree(document, expander, self.problems, "compose")
+            for document in self.files.documents(path, asked_at=asked_at, tags=TAGS)
+        ]
+        if not documents:
             return None
-        tree = expand_tree(tree, Expander(environ.get, is_strict=True), self.problems, "compose")
+        tree = reduce(merged, documents)
         top = Entries(tree, self.problems)
         if not isinstance(tree.value, dict):
             return None
-        services = {
-            name: with_paths_of(self._extended(name, node, top, path, environ, ()), directory)
-            for name, node in top.table("services")
-        }
-        root = tree
+        root = dict(tree.value)
         if "services" in top:
-            node = top.entries["services"]
-            root = tree.with_value({**tree.value, "services": node.with_value(dict(services))})
+            services: dict[str, Node] = {}
+            for name, node in top.table("services"):
+                self._directories.setdefault(name, directory)
+                services[name] = with_paths_of(self._extended(name, node, top, path, environ, ()), directory)
+            root["services"] = top.entries["services"].with_value(services)
+        if "secrets" in top:
+            root["secrets"] = with_files_of(root["secrets"], directory)
+        tree = tree.with_value(root)
         for item in top.nodes("include"):
             if (below := self._included(item, path, environ, (*seen, path))) is not None:
-                root = merged(below, root)
-        return root
+                tree = merged(below, tree)
+        return tree
 
     def _whole(self, path: Path) -> Node:
         from pm_native.errors import Source  # noqa: PLC0415 - for the unhappy path
@@ -198,11 +219,14 @@ class Composer:
             return node
         if there != path:
             place = inner.place("file") if inner is not None else extends.span
-            tree = self.files.yaml(there, asked_at=place, tags=TAGS)
-            if tree is None:
+            documents = self.files.documents(there, asked_at=place, tags=TAGS)
+            if not documents:
                 return node
             expander = Expander(environ.get, is_strict=True)
-            top = Entries(expand_tree(tree, expander, self.problems, "compose"), self.problems)
+            tree = reduce(
+                merged, (expand_tree(tree, expander, self.problems, "compose") for tree in documents)
+            )
+            top = Entries(tree, self.problems)
         base = top.table("services").node_of(other)
         if base is None:
             message = f"{name} extends {other!r}, which is no service of {self.files.name_of(there)}"

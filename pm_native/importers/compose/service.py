@@ -125,6 +125,7 @@ class Service:
         self, name: str, node: Node, composed: Composed, project: str, files: Files, problems: Diagnostics
     ) -> None:
         self.own_name = name
+        self.folder = composed.directories.get(name, files.directory)
         self.name = name if is_name(name) else nearest_name(name)
         self.composed = composed
         self.project = project
@@ -213,7 +214,7 @@ class Service:
         extras = Extras(self.own_name, self.entries, self.composed, self.files, self.problems)
         extras.tell_ports()
         directory = self._directory()
-        develop = Develop(self.own_name, self.entries, self.files.directory, self.problems)
+        develop = Develop(self.own_name, self.entries, self.folder, self.problems)
         lifecycle = Lifecycle(self.own_name, self.entries, self.origins, self.problems)
         health, start_timeout = lifecycle.health(is_awaited=Condition.READY in waiting, kind=kind)
         return Process(
@@ -300,8 +301,8 @@ class Service:
             self.problems.error(span, message, code="unknown-dependency", hint=f"there are: {known}")
 
     def _directory(self) -> PurePosixPath:
-        """Where it runs: what is ours says, else the host's side of working_dir, else the folder of the project."""
-        base = self.files.directory
+        """Where it runs: what is ours says, else the host's side of working_dir, else the folder of its project."""
+        base = self.folder
         if given := self.ours.text("directory"):
             self.origins["directory"] = self.ours.place("directory")
             return PurePosixPath(os.path.normpath(base / given))
@@ -388,6 +389,6 @@ class Service:
                 environ = None if table.text("format") == "raw" else environ
             if isinstance(path.value, str):
                 asked_at = path.span if required else None
-                file = Path(os.path.normpath(self.files.directory / path.value))
+                file = Path(os.path.normpath(self.folder / path.value))
                 found |= self.files.environment(file, Dialect.DOTENV, asked_at=asked_at, environ=environ)
         return found

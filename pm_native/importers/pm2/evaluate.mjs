@@ -76,6 +76,43 @@ function exported(module) {
   return candidates.find(isConfig) ?? module.default ?? named;
 }
 
+// The compiler that the project itself has; TypeScript 7 is a program and no library.
+function compilerOf(require) {
+  try {
+    const ts = require("typescript");
+    return ts.transpileModule ? ts : null;
+  } catch {
+    return null;
+  }
+}
+
+// A config in TypeScript: by this Node, which strips types from 22.18 on, else by the project's own compiler.
+async function typed(config) {
+  const require = createRequire(config);
+  const ts = compilerOf(require);
+  try {
+    return await import(pathToFileURL(config));
+  } catch (error) {
+    const isBeyondNode = ["ERR_UNKNOWN_FILE_EXTENSION", "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX"].includes(error?.code);
+    if (!ts || !isBeyondNode) throw error;
+  }
+  const compilerOptions = {
+    module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true, inlineSourceMap: true,
+  };
+  const load = (module, file) => {
+    const options = { fileName: file, compilerOptions, reportDiagnostics: true };
+    const { outputText, diagnostics } = ts.transpileModule(fs.readFileSync(file, "utf8"), options);
+    for (const { file: source, start, messageText } of diagnostics) {
+      const { line, character } = source.getLineAndCharacterOfPosition(start);
+      const error = new SyntaxError(ts.flattenDiagnosticMessageText(messageText, " "));
+      throw Object.assign(error, { stack: `${file}:${line + 1}:${character + 1}` });
+    }
+    module._compile(outputText, file);
+  };
+  for (const suffix of [".ts", ".mts", ".cts"]) require.extensions[suffix] = load;
+  return { default: require(config) };
+}
+
 process.exit = (code) => {
   isExit = true;
   exit(code);
@@ -85,7 +122,7 @@ process.on("uncaughtException", (error) => { tellError(error); exit(0); });
 process.on("unhandledRejection", (error) => { tellError(error); exit(0); });
 
 try {
-  const value = exported(await import(pathToFileURL(config)));
+  const value = exported(await (/\.[cm]?ts$/.test(config) ? typed(config) : import(pathToFileURL(config))));
   const dropped = [];
   const type = typeof value === "function" ? "function" : typeof value?.then === "function" ? "promise" : "data";
   const files = Object.keys(createRequire(import.meta.url).cache);

@@ -31,6 +31,7 @@ _FRAME = re.compile(
     r"(?:^|^\s+at (?:.*\()?)(?:file://)?(?P<path>/[^\n()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$",
     re.MULTILINE,
 )
+_STRIPS_WHEN_ASKED = (((22, 6), (22, 18)), ((23, 0), (23, 6)))
 _CARET = re.compile(r"^[^\n]*:\d+\n[^\n]*\n(?P<indent>[ \t]*)\^(?P<more>\^*)", re.MULTILINE)
 
 
@@ -51,6 +52,11 @@ class _Program:
     path: Path
     source: Source
     environ: Mapping[str, str]
+
+    @property
+    def is_typescript(self) -> bool:
+        """Whether Node has to take the types out of it."""
+        return self.path.suffix in {".ts", ".mts", ".cts"}
 
 
 @dataclass(slots=True)
@@ -101,6 +107,15 @@ def evaluate(
     return _judged(run, program, problems)
 
 
+def _flags(program: _Program) -> tuple[str, ...]:
+    """What this Node has to be told for a config in TypeScript: there are some that strip types when asked."""
+    if not program.is_typescript:
+        return ()
+    version = tuple(int(part) for part in re.findall(r"\d+", _told_by(program, "--version").stdout))
+    is_asked = any(first <= version < last for first, last in _STRIPS_WHEN_ASKED)
+    return ("--enable-source-maps", *(("--experimental-strip-types",) if is_asked else ()))
+
+
 def _run(program: _Program, timeout_sec: float) -> _Run:
     run = _Run()
     folder = program.path.parent
@@ -110,6 +125,7 @@ def _run(program: _Program, timeout_sec: float) -> _Run:
             [
                 program.node,
                 f"--max-old-space-size={_HEAP_MIB}",
+                *_flags(program),
                 str(_HELPER),
                 str(program.path),
                 str(told_end),
@@ -250,12 +266,11 @@ def _exit_place(source: Source) -> Span:
     return source.whole()
 
 
-def _checked(program: _Program) -> str:
-    """What `node --check` says: unlike the error of an ES module, that has a place. "" where it says nothing."""
-    words = [program.node, "--check", str(program.path)]
+def _told_by(program: _Program, *words: str) -> subprocess.CompletedProcess[str]:
+    """What Node itself says to these words; nothing where it cannot be run."""
     try:
-        run = subprocess.run(
-            words,
+        return subprocess.run(
+            [program.node, *words],
             capture_output=True,
             check=False,
             env=program.environ,
@@ -264,8 +279,12 @@ def _checked(program: _Program) -> str:
             errors="replace",
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""  # the error itself is told all the same, without a place
-    return run.stderr
+        return subprocess.CompletedProcess(words, 1, "", "")
+
+
+def _checked(program: _Program) -> str:
+    """What `node --check` says: unlike the error of an ES module, that has a place. "" where it says nothing."""
+    return "" if program.is_typescript else _told_by(program, "--check", str(program.path)).stderr
 
 
 def _tell_error(told: dict[str, str], program: _Program, problems: Diagnostics) -> None:
@@ -279,6 +298,12 @@ def _tell_error(told: dict[str, str], program: _Program, problems: Diagnostics) 
     hint = "PM2 could not read it either: fix the config, or set what it needs in the environment"
     if told["code"] in {"MODULE_NOT_FOUND", "ERR_MODULE_NOT_FOUND"}:
         hint = f"install what the config needs: npm install in {program.path.parent}"
+    elif told["code"] == "ERR_UNKNOWN_FILE_EXTENSION" and program.is_typescript:
+        place, message = program.source.whole(), "this Node reads no TypeScript"
+        hint = "Node does from 22.18 on, and older ones with the compiler: npm install --save-dev typescript@5; or compile "
+        hint += f"it: npx tsc --module commonjs {program.path.name}, and give the .js"
+    elif told["code"] == "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX":
+        hint = "Node takes types out and no more: write it without, or npm install --save-dev typescript@5"
     elif "in ES module scope" in told["message"]:
         hint = "this file is an ES module: write export default, or rename it to .cjs"
     problems.error(place, f"the config fails: {message}{elsewhere}", code="pm2-config-failed", hint=hint)

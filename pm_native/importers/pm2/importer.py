@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pm_native.importers.detect import Contents
     from pm_native.model.project import Process
 
-_PROGRAM = re.compile(r"\.config\.[cm]?js")
+_PROGRAM = re.compile(r"\.config\.[cm]?[jt]s")
 _DATA = re.compile(
     r"(?:ecosystem|pm2)[\w.-]*\.(?:json|json5|ya?ml)|process(?:es)?(?:\.[\w-]+)*\.(?:json|ya?ml)"
 )
@@ -40,7 +40,11 @@ class Pm2Importer:
     name: str = "pm2"
     title: str = "PM2"
     file_names: tuple[str, ...] = (
-        *(f"{stem}.{suffix}" for stem in _STEMS for suffix in ("js", "cjs", "mjs", "json", "yml", "yaml")),
+        *(
+            f"{stem}.{suffix}"
+            for stem in _STEMS
+            for suffix in ("js", "cjs", "mjs", "ts", "json", "yml", "yaml")
+        ),
         *("ecosystem.json", "ecosystem.yml", "ecosystem.yaml", "pm2.json", "pm2.yml", "pm2.yaml"),
         *(
             "process.json",
@@ -121,7 +125,7 @@ class Pm2Importer:
         """What the config says; `files` gets what else was read for it."""
         from pm_native.syntax import parse_json5, parse_yaml  # noqa: PLC0415 - the parsers load on first use
 
-        if path.suffix in {".js", ".cjs", ".mjs"}:
+        if path.suffix in {".js", ".cjs", ".mjs", ".ts", ".mts", ".cts"}:
             return self._evaluated(path, source, options, files, problems)
         if path.suffix in {".yml", ".yaml"}:
             from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
@@ -130,7 +134,7 @@ class Pm2Importer:
             return as_yaml_1_2(tree) if tree else None
         if ".json" in path.name or path.suffix == ".pm2":
             return parse_json5(source, problems)
-        hint = "PM2 reads .config.js, .config.cjs, .config.mjs, .json, .yml and .yaml, and its own dump.pm2"
+        hint = "configs of PM2 are called .config.js, .cjs, .mjs or .ts, .json, .yml and .yaml, or dump.pm2"
         message = f"cannot tell the format by the suffix {path.suffix!r}"
         problems.error(source.whole(), message, code="unknown-format", hint=hint)
         return None
