@@ -98,6 +98,7 @@ def find_config(directory: Path, *, foreign: bool = False) -> list[tuple[Path, s
     """The configs in `directory` that go by a usual name, the best first, each with its importer's name or `native`.
 
     Native ones alone where there are any: who has written one has moved on. With `foreign` they do not count.
+    Formats of other packages are looked for where there is none of ours.
     """
     native = (
         []
@@ -106,7 +107,8 @@ def find_config(directory: Path, *, foreign: bool = False) -> list[tuple[Path, s
     )
     if native:
         return native
-    names = [(name, found.name) for found in importers() for name in found.file_names]
-    return [
-        (directory / name, importer_name) for name, importer_name in names if (directory / name).is_file()
-    ]
+    for group in (_ours(), _theirs()):
+        files = [(directory / name, found.name) for found in group for name in found.file_names]
+        if found_here := [(path, name) for path, name in files if path.is_file()]:
+            return found_here
+    return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pm_native.importers.base import Field
 
 PROGRAM, FCGI, LISTENER = "[program:x]", "[fcgi-program:x]", "[eventlistener:x]"
@@ -174,3 +176,11 @@ LISTENER_KEYS = _keys(PROGRAM, LISTENER)
 GROUP_KEYS = _keys(GROUP)
 DAEMON_KEYS = _keys(DAEMON)
 DAEMON_OWN_KEYS = frozenset(item.name for item in FIELDS if item.section == DAEMON and item.harmless)
+
+_SECTION = re.compile(r"(?:program|fcgi-program|eventlistener|group|rpcinterface|ctlplugin):.*")
+_SECTIONS = frozenset({"supervisord", "supervisorctl", "unix_http_server", "inet_http_server", "include"})
+
+
+def is_section(name: str) -> bool:
+    """Whether supervisord knows a section of this name."""
+    return name in _SECTIONS or _SECTION.fullmatch(name) is not None
