@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pm_native.apply.failures import FailureReport, Moment, journal_of
 from pm_native.apply.settle import SETTLE_SEC, settle
+from pm_native.apply.targets import alone
 from pm_native.apply.waiting import run_watched
 from pm_native.bus.manager import JobMode, JobType
 from pm_native.bus.scheduler import JobSpec
@@ -192,6 +193,7 @@ class Migration:
             read_journal=journal_of(self.layout.scope, began),
             read_unit_file=lambda name: read_text(self.layout.units / name) or "",
         )
+        specs = await alone(self.manager, specs, {unit.name for unit in self.bundle.units})
         outcomes = await run_watched(self.manager, specs, self.progress.jobs, stop=self.stop)
         for outcome in outcomes:
             if not outcome.is_success:

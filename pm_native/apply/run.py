@@ -14,6 +14,7 @@ from pm_native.apply.failures import FailureReport, Moment, journal_of
 from pm_native.apply.roll import batches, watch_sec
 from pm_native.apply.settle import SETTLE_SEC, settle
 from pm_native.apply.snapshot import run_ids
+from pm_native.apply.targets import alone
 from pm_native.apply.verify import verify_units
 from pm_native.apply.waiting import run_watched, waits_of
 from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType, NoSuchUnitError
@@ -348,10 +349,19 @@ class Runner:
         self.outcome.done += 1
         self.progress.done(step)
 
-    async def _run_jobs(self, steps: Iterable[Step]) -> None:
-        specs = [JobSpec(unit=step.subject, type=_JOBS[step.action]) for step in steps]
+    async def _run_jobs(self, steps: Sequence[Step]) -> None:
+        place = {step.subject: index for index, step in enumerate(steps)}
+        specs = [
+            JobSpec(
+                unit=step.subject,
+                type=_JOBS[step.action],
+                within=(place[step.along_with],) if step.along_with in place else (),
+            )
+            for step in steps
+        ]
         if self.manager is None or not specs:
             return
+        specs = await alone(self.manager, specs, {unit.name for unit in self._wanted_units()})
         outcomes = await run_watched(self.manager, specs, self.progress, stop=self._stop)
         self.outcome.jobs += outcomes
         for job in outcomes:

@@ -27,7 +27,7 @@ __all__ = ["Behaviour", "FakeManager", "FakeUnit"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pm_native.bus.manager import JobHandle, Property
     from pm_native.errors import PmNativeError
@@ -139,6 +139,10 @@ class FakeManager:
             "Unit.UnitFileState": details.unit_file_state,
             "Unit.NeedDaemonReload": details.need_daemon_reload,
             "Unit.InvocationID": bytes.fromhex(details.invocation_id),
+            "Unit.Wants": [*self.units[name].wants] if name in self.units else [],
+            "Unit.Requires": [*self.units[name].requires] if name in self.units else [],
+            "Unit.BindsTo": [],
+            "Unit.Upholds": [],
             "Service.NRestarts": details.n_restarts,
             "Service.MainPID": details.main_pid,
             "Service.Result": details.result,
@@ -182,16 +186,46 @@ class FakeManager:
         if unit is not None and unit.active_state == "failed":
             unit.active_state, unit.sub_state, unit.result = "inactive", "dead", "success"
 
-    async def submit(self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE) -> JobHandle:
+    async def submit(
+        self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE, *, along: Collection[str] = ()
+    ) -> JobHandle:
         """See `Manager`."""
         self.calls.append(f"{job} {unit}")
         with self._table.asking():
             await self._round_trip()
             if (refusal := self.refuse.get(f"{job} {unit}")) is not None:
                 raise refusal
+            self._checked(job, unit)
+            others = [] if mode in _ALONE else self._bring(job, unit)
             queued = self._enqueue(job, unit, mode)
-            end = self._table.waiter(queued.path)
-        return QueuedJob(unit, queued.job_id, end, self.cancel_job)
+            brought: dict[str, JobHandle] = {
+                other.unit.name: self._handle(other) for other in others if other.unit.name in along
+            }
+            return self._handle(queued, brought)
+
+    def _handle(self, job: FakeJob, others: Mapping[str, JobHandle] | None = None) -> QueuedJob:
+        end = self._table.waiter(job.path)
+        return QueuedJob(job.unit.name, job.job_id, end, self.cancel_job, others)
+
+    def _bring(self, job: JobType, name: str) -> list[FakeJob]:
+        """The jobs that come with one: what a target wants, and on a restart what requires the unit."""
+        if job not in {JobType.START, JobType.RESTART}:
+            return []
+        found = []
+        for wanted in self.units[name].wants:
+            unit = self.units.get(wanted)
+            if unit is None or unit.masked or (unit.active_state == "active" and job is JobType.START):
+                continue
+            kind = job if unit.active_state == "active" else JobType.START
+            found += [*self._bring(kind, wanted), self._enqueue(kind, wanted, JobMode.REPLACE)]
+        if job is JobType.RESTART and self.units[name].active_state == "active":
+            for unit in [*self.units.values()]:
+                if name in unit.requires and unit.active_state == "active":
+                    found += [
+                        *self._bring(job, unit.name),
+                        self._enqueue(job, unit.name, JobMode.REPLACE),
+                    ]
+        return found
 
     async def attend(self, unit: str, job_id: int) -> JobHandle:
         """See `Manager`."""
@@ -344,6 +378,7 @@ class FakeManager:
         return tuple(changes)
 
 
+_ALONE = {JobMode.IGNORE_DEPENDENCIES, JobMode.IGNORE_REQUIREMENTS}
 _TRY = {JobType.TRY_RESTART, JobType.RELOAD_OR_TRY_RESTART}
 
 

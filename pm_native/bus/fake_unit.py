@@ -18,6 +18,7 @@ class Behaviour(StrEnum):
     FAILS = "fails"  # its start job fails: exit status 1
     TIMES_OUT = "times-out"  # its start job fails: TimeoutStartSec= is over
     CRASHES = "crashes"  # its start job is done, and then it fails
+    ENDS = "ends"  # its start job is done, and then it ends well
     HANGS = "hangs"  # its start job does not end
     SKIPS = "skips"  # a Condition...= is false: the job is done, and nothing runs
     ASSERTS = "asserts"  # an Assert...= is false
@@ -32,6 +33,7 @@ class FakeUnit:
     can_reload: bool = False
     masked: bool = False
     requires: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()  # as a target does: these are PartOf= it, and it is After= them
     stop_hangs: bool = False
     unit_file_state: str = "static"  # without [Install]; "disabled" for a unit that can be enabled
     fragment_path: str = ""
@@ -46,6 +48,7 @@ class FakeUnit:
     invocation_id: str = ""
     status_text: str = ""
     state_change_usec: int = 0
+    starts: int = 0
 
     @property
     def load_state(self) -> str:
@@ -60,6 +63,7 @@ class FakeUnit:
 
 def start(unit: FakeUnit) -> JobResult | None:
     """Do what a start job does; its result, or None where it does not end."""
+    unit.starts += 1
     match unit.behaviour:
         case Behaviour.RUNS:
             become(unit, JobType.START)
@@ -73,6 +77,10 @@ def start(unit: FakeUnit) -> JobResult | None:
         case Behaviour.CRASHES:
             become(unit, JobType.START)
             asyncio.get_running_loop().call_soon(fail, unit, "exit-code", 3)
+            return JobResult.DONE
+        case Behaviour.ENDS:
+            become(unit, JobType.START)
+            asyncio.get_running_loop().call_soon(become, unit, JobType.STOP)
             return JobResult.DONE
         case Behaviour.HANGS:
             unit.active_state, unit.sub_state = "activating", "start"

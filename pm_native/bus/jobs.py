@@ -9,17 +9,25 @@ from pm_native.bus.manager import BusLostError, JobEnd, JobResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from pm_native.bus.manager import JobHandle
 
 
 class QueuedJob:
     """`JobHandle`: a job in the queue, and the future of its end."""
 
     def __init__(
-        self, unit: str, job_id: int, end: asyncio.Future[JobEnd], cancel: Callable[[int], Awaitable[None]]
+        self,
+        unit: str,
+        job_id: int,
+        end: asyncio.Future[JobEnd],
+        cancel: Callable[[int], Awaitable[None]],
+        others: Mapping[str, JobHandle] | None = None,
     ) -> None:
         self.unit = unit
         self.job_id = job_id
+        self.others = others or {}
         self._end = end
         self._cancel = cancel
 

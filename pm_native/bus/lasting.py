@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pm_native.bus.manager import BusLostError, JobEnd, JobMode, JobResult, JobType
 from pm_native.errors import PmNativeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     from pm_native.bus.manager import JobHandle, LinkChange, Manager, Property, UnitDetails, UnitState
@@ -114,12 +114,14 @@ class LastingManager:
         """See `Manager`."""
         await self._ask(lambda manager: manager.reset_failed(name))
 
-    async def submit(self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE) -> JobHandle:
-        """See `Manager`; the job that comes of it is followed over all connections."""
+    async def submit(
+        self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE, *, along: Collection[str] = ()
+    ) -> JobHandle:
+        """See `Manager`; the jobs that come of it are followed over all connections."""
         asked = _Asked(job=job, unit=unit, mode=mode, at_usec=time.monotonic_ns() // 1000)
         manager = self._manager
         try:
-            handle = await manager.submit(job, unit, mode)
+            handle = await manager.submit(job, unit, mode, along=along)
         except BusLostError as lost:
             await self.renew(manager, lost)
             manager, handle = await self.follow(asked, 0)
@@ -188,6 +190,10 @@ class _LastingJob:
         self._asked = asked
         self._manager = manager
         self._handle = handle
+        self.others: Mapping[str, JobHandle] = {
+            name: _LastingJob(lasting, replace(asked, unit=name), manager, other)
+            for name, other in handle.others.items()
+        }
 
     @property
     def unit(self) -> str:
@@ -220,6 +226,7 @@ class _EndedJob:
     unit: str
     job_id: int
     end: JobEnd
+    others: Mapping[str, JobHandle] = field(default_factory=dict)
 
     async def result(self) -> JobEnd:
         """See `JobHandle`."""

@@ -14,7 +14,7 @@ from pm_native.errors import ExitCode, PmNativeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     # What a D-Bus property can hold, variants opened; a struct is a list.
     Property = bool | int | float | str | bytes | list["Property"] | dict[str, "Property"]
@@ -195,6 +195,11 @@ class JobHandle(Protocol):
         """Its number, as `systemctl list-jobs` shows it. Jobs that systemd merged share one."""
         ...
 
+    @property
+    def others(self) -> Mapping[str, JobHandle]:
+        """The jobs that systemd queued along with it, by unit, as far as they were asked about."""
+        ...
+
     async def result(self) -> JobEnd:
         """Wait until the job has ended, however long that takes. Raises `BusLostError`."""
         ...
@@ -268,10 +273,13 @@ class Manager(Protocol):
         """Forget that the unit failed and how often it was started; a unit that is not loaded needs none."""
         ...
 
-    async def submit(self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE) -> JobHandle:
+    async def submit(
+        self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE, *, along: Collection[str] = ()
+    ) -> JobHandle:
         """Queue a job; returns once systemd has taken it, which `JobHandle.result` waits for the end of.
 
-        Calls reach systemd in the order in which they were made, awaited or not.
+        Calls reach systemd in the order in which they were made, awaited or not. Of the units `along`, the handle's
+        `others` are the jobs that start or restart them in the same transaction: pulled in, or taken along.
         """
         ...
 

@@ -21,7 +21,7 @@ from pm_native.unit.name import NAME_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pm_native.bus.manager import Property
     from pm_native.errors import PmNativeError
@@ -80,6 +80,13 @@ def decode_unit(row: Sequence[str | int]) -> UnitState:
         job_id=int(row[7]),
         job_type=texts[8],
     )
+
+
+def decode_jobs(rows: Property) -> Iterator[tuple[str, str]]:
+    """The units that are started or restarted by jobs, signature `a(uosos)`, with the paths of these."""
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, list) and row[4] in {"start", "restart"}:
+            yield str(row[2]), str(row[1])
 
 
 def pair_states(asked: Sequence[str], rows: Iterable[UnitState]) -> dict[str, UnitState]:

@@ -31,12 +31,16 @@ class JobSpec:
     """A job to run. `after` has the indices of the jobs that must be submitted before this one.
 
     That is enough for After= and Before= to hold: systemd orders the jobs that it has in its queue by itself.
+    `within` has the indices of jobs that may take this one along (a target those of what it wants, a restart those of
+    what requires the unit). Then the job that they brought is the one that is watched, and no second one is asked for:
+    it would run a program again that has ended by then.
     """
 
     unit: str
     type: JobType
     mode: JobMode = JobMode.REPLACE
     after: tuple[int, ...] = ()
+    within: tuple[int, ...] = ()
 
 
 class JobStage(StrEnum):
@@ -99,7 +103,7 @@ async def run_jobs(  # noqa: PLR0913 - the jobs, and how they are watched
     its time is over; without one there is no such time. No failure of a job raises. When `stop` is set nothing more is submitted and the outcomes are told at once, with
     the jobs under way as LEFT. When the caller is cancelled the same outcomes go to `on_event` before the exception
     goes on. A job that is overdue keeps its place in the window until it ends; when such jobs fill the window the
-    rest is UNSENT. ValueError where `after` is circular or leads outside of `jobs`.
+    rest is UNSENT. ValueError where `after` or `within` is circular or leads outside of `jobs`.
     """
     if window < 1:
         raise ValueError(f"the window must hold a job: {window}")
@@ -108,12 +112,13 @@ async def run_jobs(  # noqa: PLR0913 - the jobs, and how they are watched
 
 
 def submission_order(jobs: Sequence[JobSpec]) -> list[int]:
-    """The indices so that each comes behind its `after`, and else as given; ValueError for a circle."""
+    """The indices so that each comes behind its `after` and `within`, and else as given; ValueError for a circle."""
     sorter: TopologicalSorter[int] = TopologicalSorter()
     for index, spec in enumerate(jobs):
-        if outside := [other for other in spec.after if not 0 <= other < len(jobs)]:
+        before = (*spec.after, *spec.within)
+        if outside := [other for other in before if not 0 <= other < len(jobs)]:
             raise ValueError(f"{spec.unit} comes after a job that is not there: {outside[0]}")
-        sorter.add(index, *spec.after)
+        sorter.add(index, *before)
     try:
         sorter.prepare()
     except CycleError as error:
@@ -129,6 +134,15 @@ def submission_order(jobs: Sequence[JobSpec]) -> list[int]:
         for freed in sorter.get_ready():
             heapq.heappush(ready, freed)
     return order
+
+
+def _holders(jobs: Sequence[JobSpec]) -> list[tuple[int, ...]]:
+    """For each job those that it is within, at any remove."""
+    found: list[tuple[int, ...]] = [()] * len(jobs)
+    for index in submission_order(jobs) if any(spec.within for spec in jobs) else ():
+        within = jobs[index].within
+        found[index] = tuple(dict.fromkeys((*within, *(far for near in within for far in found[near]))))
+    return found
 
 
 class _Run:
@@ -151,6 +165,12 @@ class _Run:
         self._outcomes: dict[int, JobOutcome] = {}
         self._begun: dict[int, float] = {}
         self._handles: dict[int, JobHandle] = {}
+        self._holders = _holders(jobs)
+        self._along: dict[int, set[str]] = {}  # by holder, the units whose jobs it may take along,
+        for index, spec in enumerate(jobs):
+            for holder in self._holders[index]:
+                self._along.setdefault(holder, set()).add(spec.unit)
+        self._answered = {holder: asyncio.Event() for holder in self._along}  # and whether it can be told
         self._tasks: dict[asyncio.Task[None], int] = {}
         self._overdue: set[int] = set()
         self._changed = asyncio.Event()
@@ -203,10 +223,15 @@ class _Run:
         spec = self._jobs[index]
         self._begun[index] = self._loop.time()
         try:
-            handle = await self._manager.submit(spec.type, spec.unit, spec.mode)
+            handle = await self._taken_along(index) or await self._manager.submit(
+                spec.type, spec.unit, spec.mode, along=self._along.get(index, ())
+            )
         except PmNativeError as error:
             self._failed(index, error)
             return
+        finally:
+            if index in self._answered:
+                self._answered[index].set()
         self._handles[index] = handle
         self._tell(index, None)
         end = asyncio.ensure_future(handle.result())
@@ -224,6 +249,15 @@ class _Run:
             self._take_end(index, end)
         finally:
             end.cancel()
+
+    async def _taken_along(self, index: int) -> JobHandle | None:
+        """The job that another one has brought for this unit."""
+        for holder in self._holders[index]:
+            await self._answered[holder].wait()
+            handle = self._handles.get(holder)
+            if handle is not None and (brought := handle.others.get(self._jobs[index].unit)) is not None:
+                return brought
+        return None
 
     def _take_end(self, index: int, end: asyncio.Future[JobEnd]) -> None:
         if (error := end.exception()) is None:

@@ -16,6 +16,7 @@ from pm_native.bus.manager import (
 )
 from pm_native.bus.replies import (
     decode_details,
+    decode_jobs,
     decode_unit,
     is_askable,
     is_valid,
@@ -27,7 +28,7 @@ from pm_native.bus.replies import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from typing import Protocol, TypeVar
 
     from pm_native.bus.jobs import JobTable
@@ -208,15 +209,23 @@ class SystemdManager:
         except NoSuchUnitError:
             return  # not loaded: there is nothing to forget
 
-    async def submit(self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE) -> JobHandle:
+    async def submit(
+        self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE, *, along: Collection[str] = ()
+    ) -> JobHandle:
         """See `Manager`."""
         connection = self._connection
         await connection.listen()
-        call = Call(_METHODS[job], "ss", (unit, mode.value), timeout_sec=JOB_SEC, changes=True, unit=unit)
         with connection.jobs.asking():
-            (path,) = await connection.call(call)
-            end = connection.jobs.waiter(str(path))
-        return QueuedJob(unit, int(str(path).rpartition("/")[2]), end, self.cancel_job)
+            if not along:
+                (path,) = await connection.call(_job_call(_METHODS[job], unit, mode))
+                return self._queued(unit, str(path))
+            _, path, *_, rows = await connection.call(_job_call("EnqueueUnitJob", unit, job, mode))
+            others = {name: self._queued(name, at) for name, at in decode_jobs(rows) if name in along}
+            return self._queued(unit, str(path), others)
+
+    def _queued(self, unit: str, path: str, others: Mapping[str, JobHandle] | None = None) -> QueuedJob:
+        end = self._connection.jobs.waiter(path)
+        return QueuedJob(unit, int(path.rpartition("/")[2]), end, self.cancel_job, others)
 
     async def attend(self, unit: str, job_id: int) -> JobHandle:
         """See `Manager`."""
@@ -235,6 +244,11 @@ class SystemdManager:
     async def aclose(self) -> None:
         """See `Manager`."""
         await self._connection.aclose()
+
+
+def _job_call(member: str, unit: str, *words: str) -> Call:
+    body = (unit, *map(str, words))
+    return Call(member, "s" * len(body), body, timeout_sec=JOB_SEC, changes=True, unit=unit)
 
 
 def _properties_call(member: str, path: str, *body: str) -> Call:

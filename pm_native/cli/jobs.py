@@ -77,8 +77,8 @@ def job_specs(job: JobType, selection: Selection) -> list[JobSpec]:
     """The jobs, in the order in which they are to be submitted.
 
     A whole project is stopped and restarted through its target: the one transaction that this makes has all of its
-    units, so that systemd stops them in the reverse order. The jobs behind it are merged with the ones that systemd
-    has queued by then, which is how their results are learned; starting what is up already does nothing.
+    units, so that systemd stops them in the reverse order. The jobs behind it are those that systemd has queued by
+    then, which is how their results are learned.
     """
     # A slice comes and goes with what is in it, and its stop job would stop that.
     units = [unit for unit in selection.units if not unit.name.endswith(".slice")]
@@ -93,7 +93,7 @@ def job_specs(job: JobType, selection: Selection) -> list[JobSpec]:
         if job is JobType.RESTART:
             return [
                 JobSpec(unit=selection.target, type=job),
-                *(JobSpec(unit=unit.name, type=JobType.START, after=(0,)) for unit in wanted),
+                *(JobSpec(unit=unit.name, type=JobType.START, within=(0,)) for unit in wanted),
             ]
         return _in_order(
             JobType.START, [*wanted, *(unit for unit in units if unit.name == selection.target)]
@@ -126,6 +126,7 @@ async def run_batches(
     """Run one batch of jobs after the other, each once what the one before started stays up; to the first failure."""
     from pm_native.apply.failures import FailureReport, Moment, journal_of  # noqa: PLC0415 - not for --help
     from pm_native.apply.settle import settle  # noqa: PLC0415 - not for --help
+    from pm_native.apply.targets import alone  # noqa: PLC0415 - not for --help
     from pm_native.apply.waiting import run_watched  # noqa: PLC0415 - not for --help
     from pm_native.cli.progress import NoProgress, text_progress  # noqa: PLC0415 - not for --help
 
@@ -137,15 +138,17 @@ async def run_batches(
         read_unit_file=lambda name: read_text(layout.units / name) or "",
     )
     result = Report(failures=report.failures)
-    specs = [spec for batch in batches for spec in batch.specs]
-    progress = NoProgress() if presentation().as_json else text_progress(len(specs))
+    own = {unit.name for unit in selection.bundle.units}
+    asked = [spec for batch in batches for spec in batch.specs]
+    progress = NoProgress() if presentation().as_json else text_progress(len(asked))
     with closing(progress):
         for batch in batches:
             services = [spec for spec in batch.specs if spec.unit.endswith(".service")]
             started = [spec.unit for spec in services if spec.type is not JobType.STOP]
             # A person asks: what failed before, and how often it was started, counts no more.
             await asyncio.gather(*(manager.reset_failed(name) for name in started))
-            outcomes = await run_watched(manager, batch.specs, progress)
+            specs = await alone(manager, batch.specs, own)
+            outcomes = await run_watched(manager, specs, progress)
             result.outcomes += outcomes
             failed = {item.spec.unit: item for item in outcomes if not item.is_success}
             for unit, outcome in failed.items():
@@ -159,7 +162,7 @@ async def run_batches(
             if report.failures:
                 break
     reached = {item.spec.unit for item in result.outcomes}
-    result.left = [spec.unit for spec in specs if spec.unit not in reached]
+    result.left = [spec.unit for spec in asked if spec.unit not in reached]
     return result
 
 

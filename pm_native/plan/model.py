@@ -66,6 +66,7 @@ class Step:
     changes: tuple[Change, ...] = ()
     is_new: bool = False  # WRITE: there is no such file yet
     saved_as: str = ""  # WRITE, DELETE: the name beside it under which what is there now is kept
+    along_with: str = ""  # RESTART: the unit whose restart takes this one along
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,8 +145,11 @@ class Verdicts:
             self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
             return Step(Action.START, unit.name, why)
         for name in self.requires[unit.name]:
-            if name in self.stop_first or (name in found and found[name].action in _RESTARTS):
-                return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
+            why = f"requires {name}, which restarts"
+            if name in self.stop_first:
+                return Step(Action.RESTART, unit.name, why)
+            if name in found and found[name].action in _RESTARTS:
+                return Step(Action.RESTART, unit.name, why, along_with=name)
         if reason:
             return self._changed_verdict(unit, state, reason)
         return self._unchanged_verdict(unit, state)

@@ -112,7 +112,7 @@ def test_the_first_failures_are_told_in_detail_and_the_others_by_name(host: Host
     host.manager.behaviours = dict.fromkeys(names, Behaviour.CRASHES)
     outcome = host.apply(bundle)
     assert [item.unit for item in outcome.failures] == names
-    assert host.manager.asked == names[:DETAILED]
+    assert [name for name in host.manager.asked if "@" in name] == names[:DETAILED]
     assert [bool(item.journal) for item in outcome.failures] == [True] * DETAILED + [False] * 30
     assert outcome.failures[-1].where == "shop.toml:9"
 

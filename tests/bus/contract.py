@@ -227,6 +227,51 @@ async def case_merged_jobs_end_for_all_who_asked(lab: Lab) -> None:
     assert [end.result for end in ends] == [JobResult.CANCELED] * 5
 
 
+async def case_a_job_tells_of_those_that_it_brings(lab: Lab) -> None:
+    top, runs, ends = "c-brings.service", "c-brought.service", "c-ended.service"
+    await lab.install(
+        FakeUnit(name=top, wants=(runs, ends)),
+        FakeUnit(name=runs),
+        FakeUnit(name=ends, behaviour=Behaviour.ENDS),
+    )
+    run = None
+    for kind in (JobType.START, JobType.RESTART):
+        await becomes(lab, ends, "inactive")
+        handle = await lab.manager.submit(kind, top, along=[runs, ends, "c-nowhere.service"])
+        assert handle.others.keys() == {runs, ends}
+        assert len({handle.job_id, *(other.job_id for other in handle.others.values())}) == 3
+        async with asyncio.timeout(20):
+            found = [(other.unit, (await other.result()).result) for other in handle.others.values()]
+            assert (await handle.result()).result is JobResult.DONE
+        assert sorted(found) == [(runs, JobResult.DONE), (ends, JobResult.DONE)]
+        now = (await lab.manager.properties(runs, "Unit", ["InvocationID"]))["InvocationID"]
+        assert now != run
+        run = now
+    # Whoever does not ask hears of none; who starts it alone brings none.
+    assert (await lab.manager.submit(JobType.RESTART, top)).others == {}
+    for name in (runs, ends, top):
+        await job(lab, JobType.STOP, name)
+    assert (await job(lab, JobType.START, top, JobMode.IGNORE_REQUIREMENTS)).result is JobResult.DONE
+    assert await state(lab, runs) == ("loaded", "inactive", "dead")
+    wants = await lab.manager.properties(top, "Unit", ["Wants", "BindsTo", "Upholds"])
+    assert isinstance(wants["Wants"], list)
+    assert ({*wants["Wants"]}, wants["BindsTo"], wants["Upholds"]) == ({runs, ends}, [], [])
+    await job(lab, JobType.STOP, top)
+
+
+async def case_a_restart_tells_of_what_requires_the_unit(lab: Lab) -> None:
+    base, top = "c-basis.service", "c-onit.service"
+    await lab.install(FakeUnit(name=base), FakeUnit(name=top, requires=(base,)))
+    await job(lab, JobType.START, top)
+    handle = await lab.manager.submit(JobType.RESTART, base, along=[top])
+    async with asyncio.timeout(20):
+        assert (await handle.others[top].result()).result is JobResult.DONE
+    # Nothing that requires it runs: nothing is taken along.
+    await job(lab, JobType.STOP, top)
+    assert (await lab.manager.submit(JobType.RESTART, base, along=[top])).others == {}
+    await job(lab, JobType.STOP, base)
+
+
 async def case_a_job_of_before_is_attended(lab: Lab) -> None:
     name = "c-attend.service"
     await lab.install(FakeUnit(name=name, behaviour=Behaviour.HANGS))

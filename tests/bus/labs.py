@@ -10,6 +10,7 @@ from pm_native.bus.fake import Behaviour, FakeManager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Protocol
 
     from pm_native.bus.fake import FakeUnit
@@ -29,6 +30,7 @@ _SERVICE = {
     Behaviour.FAILS: ("", "Type=oneshot\nExecStart=/bin/false"),
     Behaviour.TIMES_OUT: ("", f"Type=notify\nTimeoutStartSec=200ms\nExecStart={SLEEP}"),
     Behaviour.CRASHES: ("", "Type=exec\nExecStart=/bin/sh -c 'sleep 0.1; exit 3'"),
+    Behaviour.ENDS: ("", "Type=exec\nExecStart=/bin/true"),
     Behaviour.HANGS: ("", f"Type=notify\nTimeoutStartSec=infinity\nExecStart={SLEEP}"),
     Behaviour.SKIPS: ("ConditionPathExists=/nowhere", f"Type=exec\nExecStart={SLEEP}"),
     Behaviour.ASSERTS: ("AssertPathExists=/nowhere", f"Type=exec\nExecStart={SLEEP}"),
@@ -61,15 +63,17 @@ class RealLab:
             if unit.masked:
                 path.symlink_to("/dev/null")
             else:
-                path.write_text(unit_text(unit), encoding="utf-8")
+                wanted_by = [other.name for other in units if unit.name in other.wants]
+                path.write_text(unit_text(unit, wanted_by), encoding="utf-8")
         await self.manager.reload()
 
 
-def unit_text(unit: FakeUnit) -> str:
+def unit_text(unit: FakeUnit, wanted_by: Sequence[str] = ()) -> str:
     """The unit file that makes systemd do what the fake unit does."""
     condition, service = _SERVICE[unit.behaviour]
-    lines = ["[Unit]", condition]
+    lines = ["[Unit]", condition, *(f"PartOf={name}" for name in wanted_by)]
     lines += [f"Requires={name}\nAfter={name}" for name in unit.requires]
+    lines += [f"Wants={name}\nAfter={name}" for name in unit.wants]
     lines += ["[Service]", service, "ExecReload=/bin/true" * unit.can_reload]
     lines += ["ExecStop=/bin/sleep infinity\nTimeoutStopSec=infinity" * unit.stop_hangs]
     if unit.unit_file_state != "static":

@@ -17,7 +17,7 @@ from pm_native.errors import UnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Collection
 
     from pm_native.bus.manager import JobHandle, Manager
 
@@ -39,10 +39,12 @@ class Flaky(FakeManager):
             self.lose()
         await FakeManager._round_trip(self, line)
 
-    async def submit(self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE) -> JobHandle:
+    async def submit(
+        self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE, *, along: Collection[str] = ()
+    ) -> JobHandle:
         """See `Manager`."""
         number = len(self.asked) + 1
-        handle = await FakeManager.submit(self, job, unit, mode)
+        handle = await FakeManager.submit(self, job, unit, mode, along=along)
         if self.is_heard and number in self.losses:
             self.lose()
             raise BusLostError("no reply")

@@ -80,6 +80,54 @@ def test_never_more_jobs_are_queued_than_the_window_holds(window: int) -> None:
     assert fake.most_queued == window
 
 
+@pytest.mark.parametrize("window", [1, 32])
+def test_job_that_another_one_brought_is_watched_and_not_asked_for_again(window: int) -> None:
+    fake = fake_of(ends=Behaviour.ENDS, runs=Behaviour.RUNS, apart=Behaviour.RUNS)
+    fake.add(FakeUnit(name="all.target", wants=("ends.service", "runs.service")))
+    members = [
+        JobSpec(unit=f"{name}.service", type=JobType.START, within=(0,))
+        for name in ("ends", "runs", "apart")
+    ]
+    specs = [JobSpec(unit="all.target", type=JobType.RESTART), *members]
+    outcomes = asyncio.run(run_jobs(fake, specs, window=window))
+    assert [outcome.result for outcome in outcomes] == [JobResult.DONE] * 4
+    assert fake.calls == ["restart all.target", "start apart.service"]
+    assert {name: unit.starts for name, unit in fake.units.items()} == dict.fromkeys(fake.units, 1)
+
+
+def test_job_that_came_with_one_that_came_with_another_is_found() -> None:
+    fake = fake_of(base=Behaviour.RUNS)
+    fake.add(
+        FakeUnit(name="mid.service", requires=("base.service",)),
+        FakeUnit(name="top.service", requires=("mid.service",)),
+    )
+    names = ("base", "mid", "top")
+
+    async def go() -> list[JobOutcome]:
+        await run_jobs(fake, starts(*names))
+        fake.calls.clear()
+        specs = [
+            JobSpec(unit=f"{name}.service", type=JobType.RESTART, within=within)
+            for name, within in zip(names, ((), (0,), (1,)), strict=True)
+        ]
+        return await run_jobs(fake, specs, window=1)
+
+    assert stages(asyncio.run(go())) == ["ended"] * 3
+    assert fake.calls == ["restart base.service"]
+    assert [fake.units[f"{name}.service"].starts for name in names] == [2, 2, 2]
+
+
+def test_job_within_one_that_was_refused_is_asked_for_by_itself() -> None:
+    fake = fake_of(a=Behaviour.RUNS)
+    fake.add(FakeUnit(name="all.target", masked=True, wants=("a.service",)))
+    specs = [
+        JobSpec(unit="all.target", type=JobType.RESTART),
+        JobSpec(unit="a.service", type=JobType.START, within=(0,)),
+    ]
+    assert stages(asyncio.run(run_jobs(fake, specs))) == ["refused", "ended"]
+    assert fake.units["a.service"].starts == 1
+
+
 def test_jobs_are_submitted_behind_what_they_come_after() -> None:
     fake = fake_of(a=Behaviour.RUNS, b=Behaviour.RUNS, c=Behaviour.RUNS, d=Behaviour.RUNS)
     a, b, c, d = starts("a", "b", "c", "d")

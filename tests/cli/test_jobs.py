@@ -11,6 +11,7 @@ import pytest
 
 from pm_native.bus.fake import Behaviour, FakeUnit
 from pm_native.bus.manager import UnitMaskedError
+from pm_native.bus.scheduler import run_jobs
 from pm_native.errors import AccessError
 from tests.cli.host import CommandHost
 from tests.monitor.fakes import SHOP
@@ -67,7 +68,23 @@ def test_stop_of_a_project_goes_through_its_target_and_waits_for_all_of_it(host:
     assert (said.code, said.out) == (0, "shop: 6 stopped\n")
 
 
+def wire(host: CommandHost) -> None:
+    """Have the targets want what they do in a unit file; redis runs no longer than it takes to start it."""
+    units = host.manager.units
+    units["shop-api.target"].wants = ("shop-api@1.service", "shop-api@2.service")
+    units["shop.target"].wants = ("shop-redis.service", "shop-api.target", "shop-backup.timer")
+    units["shop-redis.service"].behaviour = Behaviour.ENDS
+
+
 def test_restart_of_a_project_is_one_job_and_the_others_learn_its_results(host: CommandHost) -> None:
+    wire(host)
+    said = host("restart --user --settle 0")
+    assert jobs(host) == ["restart shop.target"]
+    assert (said.code, said.out) == (0, "shop: 4 restarted\n")
+    assert host.manager.units["shop-redis.service"].starts == 1
+
+
+def test_restart_starts_what_its_target_does_not_want_any_more(host: CommandHost) -> None:
     said = host("restart --user --settle 0")
     assert jobs(host) == [
         "restart shop.target",
@@ -78,6 +95,20 @@ def test_restart_of_a_project_is_one_job_and_the_others_learn_its_results(host: 
         "start shop-backup.timer",
     ]
     assert (said.code, said.out) == (0, "shop: 4 restarted\n")
+
+
+@pytest.mark.parametrize(("others", "starts"), [((), 1), (("theirs.service",), 2)])
+def test_start_runs_what_ends_at_once_a_single_time_where_the_targets_are_ours_alone(
+    host: CommandHost, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...], starts: int
+) -> None:
+    defaults = run_jobs.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "window", 1)  # by the time of the target's job it has ended
+    wire(host)
+    host.manager.units["shop.target"].wants += others
+    said = host("start --user --settle 0")
+    assert (said.code, said.out) == (0, "shop: 4 started\n")
+    assert host.manager.units["shop-redis.service"].starts == starts
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.cli.switch_host import CONFIG, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from pm_native.bus.manager import JobHandle as Handle
@@ -361,8 +361,10 @@ def when_queued(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], No
     """Do something when a job of this unit was queued."""
     submit = DiskManager.submit
 
-    async def submit_and_act(self: DiskManager, job: JobType, unit: str, mode: JobMode) -> Handle:
-        handle = await submit(self, job, unit, mode)
+    async def submit_and_act(
+        self: DiskManager, job: JobType, unit: str, mode: JobMode, *, along: Collection[str]
+    ) -> Handle:
+        handle = await submit(self, job, unit, mode, along=along)
         for _ in range(times if unit == name else 0):
             act()
             await asyncio.sleep(0)

@@ -19,7 +19,7 @@ from tests.plan.hosts import service_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import pytest
 
@@ -103,10 +103,12 @@ class WatchedManager(DiskManager):
         self.before()
         await DiskManager.reset_failed(self, name)
 
-    async def submit(self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE) -> JobHandle:
+    async def submit(
+        self, job: JobType, unit: str, mode: JobMode = JobMode.REPLACE, *, along: Collection[str] = ()
+    ) -> JobHandle:
         """See `Manager`."""
         self.before()
-        return await DiskManager.submit(self, job, unit, mode)
+        return await DiskManager.submit(self, job, unit, mode, along=along)
 
     def _run(self, unit: FakeUnit, job: JobType) -> JobResult | None:
         run = unit.invocation_id
