@@ -7,17 +7,18 @@ actors. What is seen of an actor in two worlds can be compared.
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from tests.machine.harness import until
+from tests.machine.sites import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tests.machine.harness import Machine
-    from tests.machine.sites import Site
 
 FAMILY = ("child", "away")  # of an actor
 PATIENCE_SEC = 60.0  # only a failure waits so long
@@ -167,6 +168,10 @@ class Systemd:
     def unit(self, name: str) -> str:
         return f"{self.site.name}-{name}.service"
 
+    def start(self, config: str, *words: str) -> None:
+        """Apply a config in which something fails, which is told."""
+        self.site.apply("-f", config, "--project", self.site.name, *words, code=4)
+
     def is_at_rest(self, name: str) -> bool:
         return self.machine.show(self.unit(name), "ActiveState")["ActiveState"] in {"inactive", "failed"}
 
@@ -248,6 +253,24 @@ class Pm2:
 
     def stop(self, name: str) -> None:
         self.pm2("stop", name)
+
+
+def write_files(machine: Machine, folder: str, files: Mapping[str, str]) -> None:
+    """Write the actor, and these."""
+    for name, text in {"actor.py": ACTOR, **files}.items():
+        machine.write(f"{folder}/{name}", text)
+
+
+@contextmanager
+def under_systemd(machine: Machine, name: str, files: Mapping[str, str] | None = None) -> Iterator[Systemd]:
+    """A project of this name with these files, which goes with the block."""
+    site = Site(machine, name)
+    write_files(machine, site.folder, files or {})
+    try:
+        yield Systemd(site)
+    finally:
+        site.remove()
+        machine.run(["rm", "-r", site.folder])
 
 
 def read_lines(world: World, name: str) -> list[str]:
@@ -363,6 +386,25 @@ def logs(world: World, name: str, *lines: str) -> None:
         return sorted(found) == sorted(lines)
 
     until(is_so, timeout=PATIENCE_SEC, what=lambda: f"{name} has {found}")
+
+
+def check_logs(world: World) -> None:
+    """Two streams to two files, both to one, and one of them to none."""
+    logs(world, "two.out", "out of two-files")
+    logs(world, "two.err", "err of two-files")
+    logs(world, "one.log", "out of one-file", "err of one-file")
+    logs(world, "no.err", "err of no-file")
+
+
+def check_off(world: World, name: str = "off") -> None:
+    """It was never started."""
+    assert (trace(world, name), world.is_at_rest(name)) == ([], True)
+
+
+def check_killed(world: Systemd, name: str) -> None:
+    """Its stop took the two seconds that it has, and then SIGKILL."""
+    assert world.machine.show(world.unit(name), "Result")["Result"] == "timeout"
+    assert world.stop_usec(name) > 1_000_000
 
 
 def last_words(world: World, name: str, count: int) -> list[str]:

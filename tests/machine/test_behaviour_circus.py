@@ -5,26 +5,27 @@ from __future__ import annotations
 import pytest
 
 from tests.machine.behaviour import (
-    ACTOR,
     FAMILY,
     LISTENER,
-    Systemd,
     all_hear,
     answers_of_two,
+    check_killed,
+    check_off,
     check_starts,
     last_words,
     let_go,
     logs,
     signals_of_stop,
     trace,
+    under_systemd,
 )
 from tests.machine.harness import until
-from tests.machine.sites import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.machine.behaviour import Systemd
     from tests.machine.harness import Machine
 
 HEAD = """\
@@ -76,43 +77,34 @@ STARTED_ONCE = {"once", "once-three"}
 HEARD = {"term": {"main": ["SIGTERM"]}, "usr1": {"main": ["SIGUSR1"]}, "deaf": {"main": ["SIGQUIT"]}}
 
 
-def config(folder: str) -> str:
+def files(folder: str) -> dict[str, str]:
     parts = [HEAD, SOCKET]
     for name, (words, settings) in WATCHERS.items():
         lines = [f"[watcher:{name}]", f"cmd = python3 -S FOLDER/actor.py {name} {words}", *settings.split()]
         parts.append("\n".join([*lines, "copy_env = True", ""]))
-    return "\n".join(parts).replace("FOLDER", folder)
-
-
-def write(machine: Machine, folder: str) -> None:
-    machine.write(f"{folder}/circus.ini", config(folder))
-    machine.write(f"{folder}/actor.py", ACTOR)
-    machine.write(f"{folder}/listener.py", LISTENER)
+    return {"circus.ini": "\n".join(parts).replace("FOLDER", folder), "listener.py": LISTENER}
 
 
 @pytest.fixture
 def systemd(host_machine: Machine) -> Iterator[Systemd]:
-    site = Site(host_machine, "behaved3")
-    write(host_machine, site.folder)
-    yield Systemd(site)
-    site.remove()
+    with under_systemd(host_machine, "behaved3", files("/srv/behaved3")) as world:
+        yield world
 
 
 def test_watchers_of_circus(systemd: Systemd) -> None:
     world = systemd
-    world.site.apply("-f", "circus.ini", "--project", "behaved3", code=4)  # what fails is told
+    world.start("circus.ini")
     let_go(world)
     check_starts(world, once=STARTED_ONCE, goes_on=GOES_ON, given_up={"flaps": 3})
     assert [words[1] for words in trace(world, "aged")][:3] == ["up", "SIGTERM", "up"]
-    assert (trace(world, "off"), world.is_at_rest("off")) == ([], True)
+    check_off(world)
     assert last_words(world, "counted", 3) == ["wid=1", "wid=2", "wid=3"]
     logs(world, "files.out", "out of files")
     logs(world, "files.err", "err of files")
     answers_of_two(world, f"{world.folder}/listener.sock")
 
     assert {name: signals_of_stop(world, name) for name in HEARD} == HEARD
-    assert world.machine.show("behaved3-deaf.service", "Result")["Result"] == "timeout"
-    assert world.stop_usec("deaf") > 1_000_000  # of the two seconds
+    check_killed(world, "deaf")
     assert signals_of_stop(world, "with-children", *FAMILY) == all_hear("SIGTERM")
     assert signals_of_stop(world, "alone", *FAMILY) == all_hear("SIGTERM", *FAMILY)
     world.machine.systemctl("reload", "behaved3-hup.service")

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from tests.machine.behaviour import (
-    ACTOR,
     FAMILY,
-    Systemd,
     all_hear,
+    check_killed,
+    check_off,
     check_starts,
     comes_back,
     last_words,
@@ -19,15 +19,16 @@ from tests.machine.behaviour import (
     signals_of_stop,
     starts_until_rest,
     trace,
+    under_systemd,
     ups,
 )
 from tests.machine.harness import until
-from tests.machine.sites import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from tests.machine.behaviour import Systemd
     from tests.machine.harness import Machine
 
 ALONE = all_hear("SIGTERM", *FAMILY)
@@ -71,6 +72,7 @@ def probe(file: str) -> dict[str, object]:
     return {"exec": {"command": f"test -e {file}"}, "period_seconds": 1, "failure_threshold": 2}
 
 
+WELL = {"ill.well": "", "once.well": "", "dead.well": ""}
 PROCESSES: dict[str, tuple[str, dict[str, object]]] = {
     "usual": ("go exit=3", {}),
     "always": ("exit=0", {"availability": {"restart": "always"}}),
@@ -98,20 +100,6 @@ PROCESSES: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-@pytest.fixture
-def make_world(host_machine: Machine) -> Iterator[Callable[[str], Systemd]]:
-    made: list[Site] = []
-
-    def make(name: str) -> Systemd:
-        made.append(Site(host_machine, name))
-        made[-1].write("actor.py", ACTOR)
-        return Systemd(made[-1])
-
-    yield make
-    for site in made:
-        site.remove()
-
-
 def command(name: str, words: str) -> str:
     return f"python3 -S actor.py {name} {words}"
 
@@ -130,20 +118,23 @@ def status_is(world: Systemd, name: str, word: str) -> None:
 def is_stopped_in_its_own_way(world: Systemd, name: str, signal: str) -> None:
     """A deaf one with two seconds: it hears one signal, and is killed after them."""
     assert signals_of_stop(world, name) == {"main": [signal]}
-    assert world.machine.show(world.unit(name), "Result")["Result"] == "timeout"
-    assert world.stop_usec(name) > 1_000_000
+    check_killed(world, name)
 
 
-def test_services_of_compose(make_world: Callable[[str], Systemd]) -> None:
-    world = make_world("behaved4")
-    machine, site = world.machine, world.site
+@pytest.fixture
+def composed(host_machine: Machine) -> Iterator[Systemd]:
     services = {
-        name: {"command": command(name, words), "working_dir": site.folder, **more}
+        name: {"command": command(name, words), "working_dir": "/srv/behaved4", **more}
         for name, (words, more) in SERVICES.items()
     }
-    site.write("compose.yaml", json.dumps({"services": services}, indent=1))
-    site.write("well", "")
-    site.apply("-f", "compose.yaml", "--project", "behaved4", code=4)  # what fails is told
+    files = {"compose.yaml": json.dumps({"services": services}, indent=1), "well": ""}
+    with under_systemd(host_machine, "behaved4", files) as world:
+        yield world
+
+
+def test_services_of_compose(composed: Systemd) -> None:
+    world, machine, site = composed, composed.machine, composed.site
+    world.start("compose.yaml")
 
     let_go(world)
     check_starts(
@@ -154,7 +145,7 @@ def test_services_of_compose(make_world: Callable[[str], Systemd]) -> None:
     )
     for name, count in {"copies": 2, "after-migrate": 1, "migrate": 1, "after-start": 1}.items():
         last_words(world, name, count)
-    assert (trace(world, "after-broken"), world.is_at_rest("after-broken")) == ([], True)
+    check_off(world, "after-broken")
 
     # The first process of a container is signalled alone, and what is left is killed.
     assert signals_of_stop(world, "term", *FAMILY) == ALONE
@@ -169,16 +160,19 @@ def test_services_of_compose(make_world: Callable[[str], Systemd]) -> None:
     assert (len(ups(world, "sick")), world.is_at_rest("sick")) == (1, False)
 
 
-def test_processes_of_process_compose(make_world: Callable[[str], Systemd]) -> None:
-    world = make_world("behaved5")
-    machine, site = world.machine, world.site
+@pytest.fixture
+def process_composed(host_machine: Machine) -> Iterator[Systemd]:
     processes = {
         name: {"command": command(name, words), **more} for name, (words, more) in PROCESSES.items()
     }
-    site.write("process-compose.yaml", json.dumps({"processes": processes}, indent=1))
-    for file in ("ill.well", "once.well", "dead.well"):
-        site.write(file, "")
-    site.apply("-f", "process-compose.yaml", "--project", "behaved5", code=4)  # what fails is told
+    config = json.dumps({"processes": processes}, indent=1)
+    with under_systemd(host_machine, "behaved5", {"process-compose.yaml": config, **WELL}) as world:
+        yield world
+
+
+def test_processes_of_process_compose(process_composed: Systemd) -> None:
+    world, machine, site = process_composed, process_composed.machine, process_composed.site
+    world.start("process-compose.yaml")
 
     let_go(world)
     check_starts(
@@ -187,7 +181,7 @@ def test_processes_of_process_compose(make_world: Callable[[str], Systemd]) -> N
         goes_on=["always", "on-failure-three", "on-failure-term", "always-code"],
         given_up={"twice": 3, "always-twice": 3},
     )
-    assert (trace(world, "off"), world.is_at_rest("off")) == ([], True)
+    check_off(world)
     assert last_words(world, "copies", 2) == ["0", "1"]
     logs(world, "logged.log", "out of logged", "err of logged")
 
@@ -199,7 +193,7 @@ def test_processes_of_process_compose(make_world: Callable[[str], Systemd]) -> N
     # A probe that fails too often ends the program, and the policy decides.
     for name in ("after-ill", "after-says"):
         machine.wait_until(world.unit(name), timeout=60, ActiveState="active")
-    for file in ("ill.well", "once.well", "dead.well"):
+    for file in WELL:
         machine.run(["rm", f"{site.folder}/{file}"])
     comes_back(world, "ill", 2)
     comes_back(world, "dead", 2)
@@ -226,28 +220,23 @@ ENDS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("project", ENDS)
-def test_end_of_a_process_of_process_compose_is_the_end_of_all(
-    make_world: Callable[[str], Systemd], project: str
-) -> None:
-    world = make_world(project)
+def test_end_of_a_process_of_process_compose_is_the_end_of_all(host_machine: Machine, project: str) -> None:
     processes = {**ENDS[project], "other": {"command": command("other", "")}}
-    world.site.write("process-compose.yaml", json.dumps({"processes": processes}))
-    done = world.machine.pm_native(
-        *("apply", "-f", "process-compose.yaml", "--project", project, "--settle", "0"),
-        cwd=world.folder,
-        check=False,
-    )
-    until(lambda: bool(trace(world, "other")), timeout=60, what=lambda: done.stdout + done.stderr)
-    for unit in (f"{project}.target", world.unit("other")):
-        world.machine.wait_until(unit, timeout=60, ActiveState="inactive")
-    assert trace(world, "other")[1:] == [["main", "SIGTERM"]]
-    assert trace(world, "skipped") == []
+    config = json.dumps({"processes": processes})
+    with under_systemd(host_machine, project, {"process-compose.yaml": config}) as world:
+        done = world.machine.pm_native(
+            *("apply", "-f", "process-compose.yaml", "--project", project, "--settle", "0"),
+            cwd=world.folder,
+            check=False,
+        )
+        until(lambda: bool(trace(world, "other")), timeout=60, what=lambda: done.stdout + done.stderr)
+        for unit in (f"{project}.target", world.unit("other")):
+            world.machine.wait_until(unit, timeout=60, ActiveState="inactive")
+        assert trace(world, "other")[1:] == [["main", "SIGTERM"]]
+        assert trace(world, "skipped") == []
 
 
 def test_restart_is_no_end_of_all(machine: Machine) -> None:  # RestartMode= came with 254
-    site = Site(machine, "behaved9")
-    world = Systemd(site)
-    site.write("actor.py", ACTOR)
     processes = {
         "flaky": {
             "command": command("flaky", "exit=3"),
@@ -255,10 +244,8 @@ def test_restart_is_no_end_of_all(machine: Machine) -> None:  # RestartMode= cam
         },
         "other": {"command": command("other", "")},
     }
-    site.write("process-compose.yaml", json.dumps({"processes": processes}))
-    try:
-        site.apply("-f", "process-compose.yaml", "--project", "behaved9", code=4)  # what fails is told
+    config = json.dumps({"processes": processes})
+    with under_systemd(machine, "behaved9", {"process-compose.yaml": config}) as world:
+        world.start("process-compose.yaml")
         comes_back(world, "flaky")
         assert [words[1] for words in trace(world, "other")] == ["up"]
-    finally:
-        site.remove()

@@ -7,13 +7,14 @@ import json
 import pytest
 
 from tests.machine.behaviour import (
-    ACTOR,
     FAMILY,
     NODE_ACTOR,
     Pm2,
-    Systemd,
     all_hear,
     await_end,
+    check_killed,
+    check_logs,
+    check_off,
     check_starts,
     comes_back,
     is_alive,
@@ -23,15 +24,16 @@ from tests.machine.behaviour import (
     signals_of_stop,
     starts_until_given_up,
     trace,
+    under_systemd,
     ups,
+    write_files,
 )
-from tests.machine.sites import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.machine.behaviour import World
+    from tests.machine.behaviour import Systemd, World
     from tests.machine.harness import Machine
 
 # Up for 100 ms is up; 10 s: a program that ends sooner counts as one that failed.
@@ -86,7 +88,7 @@ GIVEN_UP = {"limit": 3}
 HEARD = {"int": {"main": ["SIGINT"]}, "deaf": {"main": ["SIGINT"]}}
 
 
-def config() -> str:
+def files() -> dict[str, str]:
     python = {"script": "actor.py", "interpreter": "python3", "interpreter_args": "-S"}
     apps = [
         {"name": name, **python, "args": f"{name} {words}", **more} for name, (words, more) in APPS.items()
@@ -95,21 +97,13 @@ def config() -> str:
         {"name": name, "script": "actor.js", "args": f"{name} {words}", **more}
         for name, (words, more) in NODE_APPS.items()
     ]
-    return json.dumps({"apps": apps}, indent=2)
-
-
-def write(machine: Machine, folder: str) -> None:
-    machine.write(f"{folder}/ecosystem.json", config())
-    machine.write(f"{folder}/actor.py", ACTOR)
-    machine.write(f"{folder}/actor.js", NODE_ACTOR)
+    return {"ecosystem.json": json.dumps({"apps": apps}, indent=2), "actor.js": NODE_ACTOR}
 
 
 @pytest.fixture
 def systemd(machine: Machine) -> Iterator[Systemd]:  # RestartSteps= and others came with 254
-    site = Site(machine, "behaved2")
-    write(machine, site.folder)
-    yield Systemd(site)
-    site.remove()
+    with under_systemd(machine, "behaved2", files()) as world:
+        yield world
 
 
 @pytest.fixture
@@ -117,7 +111,7 @@ def pm2(host_machine: Machine) -> Iterator[Pm2]:
     if host_machine.run(["sh", "-c", "command -v pm2"], check=False).returncode:
         pytest.skip("there is no pm2 on this host")
     world = Pm2(host_machine, "/srv/pm-two")
-    write(host_machine, world.folder)
+    write_files(host_machine, world.folder, files())
     yield world
     world.end()
 
@@ -126,7 +120,7 @@ def check_both(world: World) -> None:
     """What is the same in both worlds."""
     let_go(world)
     check_starts(world, once=STARTED_ONCE, goes_on=GOES_ON, given_up=GIVEN_UP)
-    assert (trace(world, "off"), world.is_at_rest("off")) == ([], True)
+    check_off(world)
 
     assert [words[1] for words in trace(world, "by-the-clock")][:3] == ["up", "SIGINT", "up"]
     assert {name: signals_of_stop(world, name) for name in HEARD} == HEARD
@@ -135,10 +129,7 @@ def check_both(world: World) -> None:
     assert signals_of_stop(world, "parent", *FAMILY, gone=False) == all_hear("SIGINT", *FAMILY)
     assert signals_of_stop(world, "message") == {"main": ["shutdown"]}
 
-    logs(world, "two.out", "out of two-files")
-    logs(world, "two.err", "err of two-files")
-    logs(world, "one.log", "out of one-file", "err of one-file")
-    logs(world, "no.err", "err of no-file")
+    check_logs(world)
     logs(world, "counted.out", "out of counted", "out of counted")
     assert last_words(world, "counted", 2) == ["0", "1"]
     assert last_words(world, "ports", 2) == ["9100", "9101"]
@@ -159,14 +150,13 @@ def test_pm2_itself_does_so(pm2: Pm2) -> None:
 
 
 def test_units_of_its_config_do_so(systemd: Systemd) -> None:
-    systemd.site.apply("-f", "ecosystem.json", "--project", "behaved2", code=4)  # what fails is told
+    systemd.start("ecosystem.json")
     check_both(systemd)
     assert starts_until_given_up(systemd, "limit-delayed") == (2, True)
     assert starts_until_given_up(systemd, "later")[1]
     await_end(systemd, "parent", *FAMILY)  # nothing stays behind
+    check_killed(systemd, "deaf")
     show = systemd.machine.show
-    assert show("behaved2-deaf.service", "Result")["Result"] == "timeout"
-    assert systemd.stop_usec("deaf") > 1_000_000  # of the two seconds
     # Active at the message, and without one at listen_timeout.
     active = "ActiveEnterTimestampMonotonic"
     (said,) = map(int, last_words(systemd, "ready", 1))

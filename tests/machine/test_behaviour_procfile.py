@@ -7,23 +7,24 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.machine.behaviour import (
-    ACTOR,
     FAMILY,
-    Systemd,
     all_hear,
+    check_killed,
+    check_off,
     comes_back,
     last_words,
     let_go,
     signals_of_stop,
     starts_until_rest,
-    trace,
+    under_systemd,
+    write_files,
 )
-from tests.machine.sites import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.machine.behaviour import Systemd
     from tests.machine.harness import Machine
 
 ENTRIES = {
@@ -63,20 +64,12 @@ WAYS = {
 
 
 @pytest.mark.parametrize("tool", WAYS)
-def test_entries_of_a_procfile(site: Site, tool: str) -> None:
-    world, way = Systemd(site), WAYS[tool]
-    site.write("actor.py", ACTOR)
-    site.write(
-        "Procfile",
-        "".join(
-            f"{name}: {command}\n" for name, command in ENTRIES.items() if name != "deaf" or way.settings
-        ),
-    )
-    for name, text in way.settings.items():
-        site.write(name, text)
+def test_entries_of_a_procfile(world: Systemd, tool: str) -> None:
+    way = WAYS[tool]
+    entries = [f"{name}: {command}\n" for name, command in ENTRIES.items() if name != "deaf" or way.settings]
+    write_files(world.machine, world.folder, {"Procfile": "".join(entries), **way.settings})
     formation = ("--formation", "ports=2") if tool == "honcho" else ()
-    words = ("-f", "Procfile", "--project", site.name, "--dialect", tool, *formation)
-    site.apply(*words, code=4)  # what fails is told
+    world.start("Procfile", "--dialect", tool, *formation)
 
     let_go(world)
     goes_on = ["zero", "three"] if way.dies else ["zero", "three", "dies"]
@@ -84,20 +77,17 @@ def test_entries_of_a_procfile(site: Site, tool: str) -> None:
     if way.dies:
         assert starts_until_rest(world, "dies") == 1
     assert last_words(world, "ports", 2) == ["5500", "5501"]
-    assert (trace(world, "release"), world.is_at_rest("release")) == ([], True)
+    check_off(world, "release")
 
     assert signals_of_stop(world, "direct", *FAMILY) == all_hear(way.signal, *way.unheard)
     # Behind a shell, which dies of the signal, all hear it.
     assert signals_of_stop(world, "shell", *FAMILY) == all_hear(way.signal)
     if way.settings:
         assert signals_of_stop(world, "deaf") == {"main": ["SIGQUIT" if tool == "overmind" else way.signal]}
-        assert site.machine.show(world.unit("deaf"), "Result")["Result"] == "timeout"
-        assert world.stop_usec("deaf") > 1_000_000  # of the two seconds
+        check_killed(world, "deaf")
 
 
 @pytest.fixture
-def site(host_machine: Machine) -> Iterator[Site]:
-    made = Site(host_machine, "behaved8")
-    yield made
-    made.remove()
-    host_machine.run(["rm", "-r", made.folder])
+def world(host_machine: Machine) -> Iterator[Systemd]:
+    with under_systemd(host_machine, "behaved8") as made:
+        yield made

@@ -5,32 +5,33 @@ from __future__ import annotations
 import pytest
 
 from tests.machine.behaviour import (
-    ACTOR,
     FAMILY,
     LISTENER,
     SERVERS,
     Supervisord,
-    Systemd,
     all_hear,
     answers_of_two,
     await_end,
+    check_killed,
+    check_logs,
+    check_off,
     check_starts,
     is_alive,
     last_words,
     let_go,
-    logs,
     signals_of_stop,
     trace,
+    under_systemd,
     ups,
+    write_files,
 )
 from tests.machine.harness import until
-from tests.machine.sites import Site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.machine.behaviour import World
+    from tests.machine.behaviour import Systemd, World
     from tests.machine.harness import Machine
 
 # Per program: what the actor does, and its settings; a start that fails within 10 s would be a failed one.
@@ -108,7 +109,7 @@ HEARD = {
 }
 
 
-def config() -> str:
+def files() -> dict[str, str]:
     parts = [SERVERS]
     for name, (words, settings) in PROGRAMS.items():
         lines = [
@@ -117,21 +118,13 @@ def config() -> str:
             *settings.split(),
         ]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join([*parts, NUMBERED, FCGI])
-
-
-def write(machine: Machine, folder: str) -> None:
-    machine.write(f"{folder}/supervisord.conf", config())
-    machine.write(f"{folder}/actor.py", ACTOR)
-    machine.write(f"{folder}/listener.py", LISTENER)
+    return {"supervisord.conf": "\n".join([*parts, NUMBERED, FCGI]), "listener.py": LISTENER}
 
 
 @pytest.fixture
 def systemd(host_machine: Machine) -> Iterator[Systemd]:
-    site = Site(host_machine, "behaved")
-    write(host_machine, site.folder)
-    yield Systemd(site)
-    site.remove()
+    with under_systemd(host_machine, "behaved", files()) as world:
+        yield world
 
 
 @pytest.fixture
@@ -139,7 +132,7 @@ def supervisord(host_machine: Machine) -> Iterator[Supervisord]:
     if host_machine.run(["sh", "-c", "command -v supervisord"], check=False).returncode:
         pytest.skip("there is no supervisord on this host")
     world = Supervisord(host_machine, "/srv/supervised")
-    write(host_machine, world.folder)
+    write_files(host_machine, world.folder, files())
     yield world
     world.end()
 
@@ -148,7 +141,7 @@ def check_both(world: World) -> None:
     """What is the same in both worlds."""
     let_go(world)
     check_starts(world, once=STARTED_ONCE, goes_on=GOES_ON, given_up=GIVEN_UP)
-    assert (trace(world, "off"), world.is_at_rest("off")) == ([], True)
+    check_off(world)
 
     assert {name: signals_of_stop(world, name) for name in HEARD} == HEARD
     # The child alone: what left the process group, the one manager signals and the other does not.
@@ -156,10 +149,7 @@ def check_both(world: World) -> None:
     assert signals_of_stop(world, "kill-as-group", "child") == {"main": ["SIGTERM"], "child": []}
     assert signals_of_stop(world, "alone", *FAMILY, gone=False) == all_hear("SIGTERM", *FAMILY)
 
-    logs(world, "two.out", "out of two-files")
-    logs(world, "two.err", "err of two-files")
-    logs(world, "one.log", "out of one-file", "err of one-file")
-    logs(world, "no.err", "err of no-file")
+    check_logs(world)
     assert last_words(world, "numbered", 3) == ["port=9007", "port=9008", "port=9009"]
     answers_of_two(world, f"{world.folder}/fcgi.sock")
 
@@ -183,10 +173,8 @@ def test_supervisord_itself_does_so(supervisord: Supervisord) -> None:
 
 
 def test_units_of_its_config_do_so(systemd: Systemd) -> None:
-    systemd.site.apply("-f", "supervisord.conf", "--project", "behaved", code=4)  # what fails is told
+    systemd.start("supervisord.conf")
     check_both(systemd)
     for name in ("alone", "as-group", "kill-as-group"):
         await_end(systemd, name, *FAMILY)  # nothing stays behind
-    show = systemd.machine.show
-    assert show("behaved-deaf.service", "Result")["Result"] == "timeout"
-    assert systemd.stop_usec("deaf") > 1_000_000  # of the two seconds
+    check_killed(systemd, "deaf")
