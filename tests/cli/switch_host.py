@@ -35,6 +35,25 @@ command = "/bin/sleep 2000"
 instances = 2
 """
 INSTANCES = ("shop-api@1.service", "shop-api@2.service")
+APPLY = "apply --user -f pm-native.toml --settle 0"
+PLAN = "plan --user -f pm-native.toml"
+FIRST_PLAN = """\
++ shop-web.env  new
++ shop-api.target  new
++ shop-api@.service  new
++ shop-web.service  new
++ shop.slice  new
++ shop.target  new
++ enable default.target.wants/shop.target  starts at boot
+"""
+FIRST_JOBS = """\
+⟳ reload unit files  unit files have changed
+▶ start shop-web.service  new
+▶ start shop-api@1.service  new
+▶ start shop-api@2.service  new
+▶ start shop-api.target  new
+▶ start shop.target  new
+"""
 
 
 class SwitchHost:

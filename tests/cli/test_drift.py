@@ -7,14 +7,12 @@ import json
 import pytest
 
 from pm_native.bus.fake import Behaviour
-from tests.cli.switch_host import CONFIG, SwitchHost
+from tests.cli.switch_host import APPLY, CONFIG, PLAN, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-APPLY = "apply --user -f pm-native.toml --settle 0"
-PLAN = "plan --user -f pm-native.toml"
 NOTHING = "shop: nothing to do, 6 files unchanged\n"
 ONLY_API = CONFIG[: CONFIG.index("[process.web]")] + CONFIG[CONFIG.index("[process.api]") :]
 PROTECTED = CONFIG.replace('command = "/bin/sleep 1000"\n', 'command = "/bin/sleep 1000"\nprotect = true\n')

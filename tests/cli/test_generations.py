@@ -9,13 +9,12 @@ import stat
 import pytest
 
 from pm_native.bus.fake import Behaviour
-from tests.cli.switch_host import CONFIG, SwitchHost
+from tests.cli.switch_host import APPLY, CONFIG, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-APPLY = "apply --user -f pm-native.toml --settle 0"
 CHANGED = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1001")
 BROKEN = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1002")
 STALE = (

@@ -18,7 +18,7 @@ from pm_native.bus.manager import BusLostError
 from pm_native.state.layout import user_layout
 from pm_native.state.lock import locked
 from tests.apply.hosts import DiskManager
-from tests.cli.switch_host import CONFIG, SwitchHost
+from tests.cli.switch_host import APPLY, CONFIG, FIRST_JOBS, FIRST_PLAN, PLAN, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,27 +32,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> SwitchHost:
     return SwitchHost(tmp_path, monkeypatch, capsys)
-
-
-APPLY = "apply --user -f pm-native.toml --settle 0"
-PLAN = "plan --user -f pm-native.toml"
-FIRST_PLAN = """\
-+ shop-web.env  new
-+ shop-api.target  new
-+ shop-api@.service  new
-+ shop-web.service  new
-+ shop.slice  new
-+ shop.target  new
-+ enable default.target.wants/shop.target  starts at boot
-"""
-FIRST_JOBS = """\
-⟳ reload unit files  unit files have changed
-▶ start shop-web.service  new
-▶ start shop-api@1.service  new
-▶ start shop-api@2.service  new
-▶ start shop-api.target  new
-▶ start shop.target  new
-"""
 
 
 def test_plan_of_a_new_project_is_told_step_by_step_and_changes_nothing(host: SwitchHost) -> None:

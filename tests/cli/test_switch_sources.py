@@ -7,7 +7,7 @@ import os
 import pytest
 
 from pm_native.state.lock import locked
-from tests.cli.switch_host import CONFIG, SwitchHost
+from tests.cli.switch_host import APPLY, CONFIG, FIRST_PLAN, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,27 +17,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> SwitchHost:
     return SwitchHost(tmp_path, monkeypatch, capsys)
-
-
-APPLY = "apply --user -f pm-native.toml --settle 0"
-PLAN = "plan --user -f pm-native.toml"
-FIRST_PLAN = """\
-+ shop-web.env  new
-+ shop-api.target  new
-+ shop-api@.service  new
-+ shop-web.service  new
-+ shop.slice  new
-+ shop.target  new
-+ enable default.target.wants/shop.target  starts at boot
-"""
-FIRST_JOBS = """\
-⟳ reload unit files  unit files have changed
-▶ start shop-web.service  new
-▶ start shop-api@1.service  new
-▶ start shop-api@2.service  new
-▶ start shop-api.target  new
-▶ start shop.target  new
-"""
 
 
 def test_foreign_file_is_refused_by_name(host: SwitchHost) -> None:
