@@ -42,15 +42,43 @@ _pm_native_completion() {
             file) compopt -o default ;;
         esac
     done < <(COMP_WORDS=$line COMP_CWORD=$((${#words[@]} - 1)) @VARIABLE@=bash_complete "$1" 2>/dev/null)
+    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
 complete -o nosort -F _pm_native_completion pm-native
 """
 
+# As click's own, but that no space comes between "api=" and its number.
+_ZSH = """\
+#compdef pm-native
+
+_pm_native_completion() {
+    local -a names described
+    local kind name text space=' '
+    while read -r kind && read -r name && read -r text; do
+        case $kind in
+            plain) if [[ $text == _ ]]; then names+=("$name"); else described+=("$name:$text"); fi ;;
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+        esac
+    done < <(COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT - 1)) @VARIABLE@=zsh_complete "${words[1]}" 2>/dev/null)
+    [[ ${names[1]} == *= ]] && space=
+    ((${#described})) && _describe -V unsorted described -U
+    ((${#names})) && compadd -U -V unsorted -S "$space" -a names
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _pm_native_completion "$@"
+else
+    compdef _pm_native_completion pm-native
+fi
+"""
+_OURS = {"bash": _BASH, "zsh": _ZSH}
+
 
 def completion_script(shell: str) -> str:
     """The script that lets a shell of `SHELLS` complete `pm-native`."""
-    if shell == "bash":
-        return _BASH.replace("@VARIABLE@", COMPLETION_VARIABLE)
+    if own := _OURS.get(shell):
+        return own.replace("@VARIABLE@", COMPLETION_VARIABLE)
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this command only
 
     from pm_native.cli.main import cli  # noqa: PLC0415 - main imports the commands

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from pm_native.cli.complete import complete_generations, complete_projects
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import Result, finish
 from pm_native.cli.style import Style
@@ -31,9 +32,11 @@ Examples:
 \b
 The same without pm-native: diff -u of two copies of the unit files."""
 )
-@click.argument("old", type=click.IntRange(1), required=False)
-@click.argument("new", type=click.IntRange(1), required=False)
-@click.option("--project", help="Which project, where several are installed.")
+@click.argument("old", type=click.IntRange(1), required=False, shell_complete=complete_generations)
+@click.argument("new", type=click.IntRange(1), required=False, shell_complete=complete_generations)
+@click.option(
+    "--project", help="Which project, where several are installed.", shell_complete=complete_projects
+)
 @with_scope
 @with_json
 def diff(*, old: int | None, new: int | None, project: str | None, scope: Scope, root: Path | None) -> int:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from pm_native.cli.complete import complete_processes
 from pm_native.cli.options import with_json, with_scope, with_source
 from pm_native.cli.report import Messages, Result, finish
 from pm_native.cli.style import Style
@@ -32,7 +33,7 @@ Examples:
 \b
 What systemd has loaded: systemctl cat shop-api.service"""
 )
-@click.argument("processes", nargs=-1, metavar="[PROCESS]...")
+@click.argument("processes", nargs=-1, metavar="[PROCESS]...", shell_complete=complete_processes)
 @with_source
 @with_scope
 @with_json

@@ -6,10 +6,10 @@ import sys
 
 import click
 
+from pm_native.cli.complete import complete_projects
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import Result, finish
 from pm_native.cli.style import Style
-from pm_native.cli.target import complete_projects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import click
 
+from pm_native.cli.complete import complete_peers, complete_projects
 from pm_native.cli.options import with_json
 from pm_native.cli.report import Result, finish, presentation
-from pm_native.cli.target import complete_projects, scope_of, with_manager
+from pm_native.cli.target import scope_of, with_manager
 from pm_native.errors import AccessError, PmNativeError, UnavailableError, UsageError
 
 TYPE_CHECKING = False
@@ -139,7 +140,7 @@ Examples:
   pm-native ipc call worker@2 --timeout 5
   pm-native ipc call 'worker@*'            one line for each instance"""
 )
-@click.argument("target")
+@click.argument("target", shell_complete=complete_peers)
 @click.argument("message", required=False)
 @click.option("-m", "--method", default="", help="The method to call.")
 @click.option("--timeout", default=30.0, metavar="SECONDS", help="How long to wait for the answer (30).")
@@ -191,7 +192,7 @@ def _name(row: Mapping[str, object]) -> str:
 
 
 @ipc.command()
-@click.argument("target")
+@click.argument("target", shell_complete=complete_peers)
 @click.argument("message", required=False)
 @click.option("-m", "--method", default="", help="The method to call.")
 @_TEXT

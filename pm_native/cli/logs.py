@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import click
 
+from pm_native.cli.complete import complete_words
 from pm_native.cli.options import layout_of
 from pm_native.cli.report import Messages
-from pm_native.cli.target import complete_words, scope_of, select, with_manager
+from pm_native.cli.target import scope_of, select, with_manager
 from pm_native.errors import ExitCode, UnavailableError, UsageError
 from pm_native.unit.name import Scope
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
+    from click.shell_completion import CompletionItem
+
 
 class LazyGroup(click.Group):
     """Imports the module of a command when the command runs, and suggests names."""
@@ -43,6 +45,14 @@ class LazyGroup(click.Group):
             hint = did_you_mean(args[0], COMMANDS)
             raise click.UsageError(f"there is no command {args[0]!r}{f'; {hint}' if hint else ''}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, from their table: click would import each of them."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for a shell only
+
+        commands = [(name, text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=text) for name, text in commands), *options]
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - as above
         """The help that the console script prints without click, too."""

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from pm_native.cli.complete import complete_projects
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import finish
 from pm_native.cli.run_options import with_dry_run, with_run_options
@@ -30,7 +31,7 @@ Examples:
 The same by hand: systemctl disable --now shop.target && rm /etc/systemd/system/shop*
   && systemctl daemon-reload"""
 )
-@click.argument("project")
+@click.argument("project", shell_complete=complete_projects)
 @click.option(
     "--force", is_flag=True, help="Take away what is protected, and what was edited by hand (it is saved)."
 )

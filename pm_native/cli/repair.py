@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pm_native.cli.complete import complete_projects
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import Result, finish
 
@@ -23,7 +24,7 @@ Examples:
 \b
 The same by hand: grep -l 'project=shop ' /etc/systemd/system/*"""
 )
-@click.argument("project")
+@click.argument("project", shell_complete=complete_projects)
 @with_scope
 @with_json
 def repair(*, project: str, scope: Scope, root: Path | None) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from pm_native.cli.complete import complete_words
 from pm_native.cli.options import layout_of, with_json
 from pm_native.cli.run_options import with_settle
-from pm_native.cli.target import complete_words, scope_of, with_manager
+from pm_native.cli.target import scope_of, with_manager
 
 
 @click.command(

@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from pm_native.cli.complete import complete_generations, complete_projects
 from pm_native.cli.options import with_json, with_scope
 from pm_native.cli.report import finish
 from pm_native.cli.run_options import with_dry_run, with_run_options
@@ -30,8 +31,10 @@ Examples:
 \b
 The same without pm-native: put the old files back, systemctl daemon-reload, and restart what they are of."""
 )
-@click.argument("number", type=click.IntRange(1), required=False)
-@click.option("--project", help="Which project, where several are installed.")
+@click.argument("number", type=click.IntRange(1), required=False, shell_complete=complete_generations)
+@click.option(
+    "--project", help="Which project, where several are installed.", shell_complete=complete_projects
+)
 @with_dry_run
 @with_run_options
 @with_scope

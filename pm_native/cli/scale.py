@@ -7,10 +7,11 @@ import re
 
 import click
 
+from pm_native.cli.complete import complete_pools
 from pm_native.cli.options import layout_of, with_json
 from pm_native.cli.report import Result, finish
 from pm_native.cli.run_options import with_run_options
-from pm_native.cli.target import complete_words, manager_words, scope_of, select, with_manager
+from pm_native.cli.target import manager_words, scope_of, select, with_manager
 from pm_native.errors import UsageError
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ Examples:
 \b
 The same until the next start of the pool: systemctl start shop-api@5.service shop-api@6.service"""
 )
-@click.argument("words", nargs=-1, required=True, metavar="PROCESS=NUMBER...", shell_complete=complete_words)
+@click.argument("words", nargs=-1, required=True, metavar="PROCESS=NUMBER...", shell_complete=complete_pools)
 @with_run_options
 @with_manager
 @with_json

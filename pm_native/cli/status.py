@@ -9,9 +9,10 @@ import time
 
 import click
 
+from pm_native.cli.complete import complete_words
 from pm_native.cli.options import layout_of, with_json
 from pm_native.cli.report import Result, finish, presentation
-from pm_native.cli.target import complete_words, manager_words, scope_of, select, with_manager
+from pm_native.cli.target import manager_words, scope_of, select, with_manager
 from pm_native.errors import ExitCode, UsageError
 
 TYPE_CHECKING = False

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from pm_native.cli.options import layout_of
-from pm_native.errors import AccessError, PmNativeError, UnavailableError, UsageError, did_you_mean
+from pm_native.errors import AccessError, UnavailableError, UsageError, did_you_mean
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -44,30 +43,6 @@ def with_manager(function: Callable[..., int]) -> Callable[..., int]:
     return click.option(
         "--user/--system", "user", default=False, help="Your own service manager, or the system's."
     )(function)
-
-
-def complete_words(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """What a shell may offer: the projects, processes and instances that are installed and that the caller may see."""
-    try:
-        bundles = installed_bundles(layout_of(scope_of(bool(ctx.params.get("user"))), None))
-    except PmNativeError:
-        return []  # a shell completes, it does not explain
-    words = {bundle.project for bundle in bundles}
-    for bundle in bundles:
-        for unit in bundle.units:
-            stem, at, rest = unit.name.rpartition(".")[0].partition("@")
-            if unit.process:
-                words |= {unit.process, f"{unit.process}@{rest}"} if at and stem else {unit.process}
-    return sorted(word for word in words if word.startswith(incomplete))
-
-
-def complete_projects(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The installed projects, for a shell."""
-    try:
-        bundles = installed_bundles(layout_of(scope_of(bool(ctx.params.get("user"))), None))
-    except PmNativeError:
-        return []  # as above
-    return sorted(bundle.project for bundle in bundles if bundle.project.startswith(incomplete))
 
 
 def scope_of(user: bool) -> Scope:  # noqa: FBT001 - the value of an option

@@ -53,7 +53,13 @@ def test_tab_completes_commands_processes_and_instances(name: str, host: SwitchH
     path = f"{host.home}/bin:/usr/bin:/bin"
     environment = {**os.environ, "PATH": path, "TERM": "dumb", "LANG": "C.UTF-8"}
     shell: pexpect.spawn[str] = pexpect.spawn(
-        f"/usr/bin/{name}", options, env=environment, encoding="utf-8", timeout=30, dimensions=(24, 200)
+        f"/usr/bin/{name}",
+        options,
+        env=environment,
+        cwd=host.home,
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 200),
     )
     try:
         shell.sendline(setup.format(script=script))
@@ -63,8 +69,11 @@ def test_tab_completes_commands_processes_and_instances(name: str, host: SwitchH
             "pm-native restart --user we": "restart --user web",
             "pm-native restart --user api@": "restart --user api@1",
             "pm-native completion fi": "completion fish",
+            "pm-native scale --user a\t3": "scale --user api=3",
+            "pm-native rollback --user --project sh": "rollback --user --project shop",
+            "pm-native generate -f scri": "generate -f script",
         }.items():
-            shell.send(f"{typed}\t\r")
+            shell.send(f"{typed}\r" if "\t" in typed else f"{typed}\t\r")
             shell.expect(r"ran:(.*?) ?:")
             assert isinstance(shell.match, re.Match)
             assert shell.match[1] == runs
