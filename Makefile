@@ -35,11 +35,11 @@ lint: $(READY)
 # What is shipped, in dist/: `make release` builds and checks all of it (see CONTRIBUTING.md).
 deb:
 	packaging/bootstrap.sh packages >/dev/null
-	packaging/deb.sh dist
+	packaging/build.sh deb dist
 
 rpm:
 	packaging/bootstrap.sh packages >/dev/null
-	packaging/rpm.sh dist
+	packaging/build.sh rpm dist
 
 wheel: $(READY)
 	$(VENV)/bin/python -m pip install --quiet --editable '.[release]'

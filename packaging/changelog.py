@@ -1,6 +1,6 @@
 """CHANGELOG.md in the words of the packages: a Debian changelog, or the %changelog of a spec file.
 
-python packaging/changelog.py debian|rpm|version
+python packaging/changelog.py debian|rpm|version|epoch
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ def main(words: list[str]) -> int:
     if not found or found[0].version != version():
         print(f"CHANGELOG.md has no dated section for version {version()}", file=sys.stderr)
         return 1
+    if words == ["epoch"]:
+        print(int(found[0].date.timestamp()))
+        return 0
     entry = {"debian": debian, "rpm": rpm}[words[0]]
     print("\n".join(entry(release) for release in found), end="")
     return 0

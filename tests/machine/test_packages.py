@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 RUNNING = ("shop-web.service", "shop-worker@1.service", "shop-worker@2.service")
 OLDER = "0.0.1-1"
+AUTOPKGTESTS = sorted(
+    path for path in (CHECKOUT / "packaging/debian/tests").iterdir() if path.name != "control"
+)
 
 
 def built(kind: str, folder: Path) -> list[Path]:
-    """The packages that `packaging/KIND.sh` makes: once, whichever of the processes that test comes first."""
+    """The packages that `packaging/build.sh KIND` makes: once, whichever of the processes that test comes first."""
     folder.mkdir(exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / ".built").exists():
             run = subprocess.run(
-                [CHECKOUT / f"packaging/{kind}.sh", folder], capture_output=True, text=True, check=False
+                [CHECKOUT / "packaging/build.sh", kind, folder], capture_output=True, text=True, check=False
             )
             assert run.returncode == 0, run.stdout + run.stderr
             (folder / ".built").touch()
@@ -107,30 +110,42 @@ def open_shop(machine: Machine) -> None:
         machine.run(["pm-native", *words], cwd="/srv/shop")
 
 
-WATCHED = """
+# A project that has a process of each kind that pm-native itself runs.
+HELPED = """
 [project]
 name = "seen"
+ipc = true
+monitor = "host"
+
 [process.web]
 command = ["sh", "-c", "cat app; exec sleep infinity"]
+health = { file = "app" }
 watch = "app"
 """
+HELPERS = ("pm-native-ipc@seen.service", "pm-native-monitor@seen.service", "seen-web-watch.service")
+NEEDING = ("pm-native-monitor@seen.service", "seen-web-watch.service", "seen-web.service")
+
+
+def apply_helped(machine: Machine) -> None:
+    machine.write("/srv/seen/pm-native.toml", HELPED)
+    machine.write("/srv/seen/app", "one\n")
+    machine.run(["pm-native", "apply", "-f", "pm-native.toml", "--settle", "0.2"], cwd="/srv/seen")
+    machine.run(
+        ["pm-native", "ipc", "peers", "--project", "seen"]
+    )  # the broker starts with the first to call it
 
 
 def check_that_files_are_watched(machine: Machine) -> None:
     """The library that watches is Debian's own, and the runtime is where the package has put it."""
-    machine.write("/srv/seen/pm-native.toml", WATCHED)
-    machine.write("/srv/seen/app", "one\n")
-    machine.run(["pm-native", "apply", "-f", "pm-native.toml", "--settle", "0.2"], cwd="/srv/seen")
     machine.write("/srv/seen/app", "two\n")
+    told = {"two", "app changed: restarting seen-web.service"}
     unit = "seen-web.service"
-    until(lambda: "two" in machine.journal(unit), what=lambda: "\n".join(machine.journal(unit)))
-    assert "app changed: restarting seen-web.service" in machine.journal(unit)
-    machine.run(["pm-native", "remove", "seen"])
+    until(lambda: told <= set(machine.journal(unit)), what=lambda: "\n".join(machine.journal(unit)))
 
 
-def runs(machine: Machine) -> dict[str, str]:
-    """The main process of each unit that runs."""
-    return {unit: machine.show(unit, "MainPID", "ActiveState")["MainPID"] for unit in RUNNING}
+def runs(machine: Machine, *units: str) -> dict[str, str]:
+    """The main process of each unit, of the shop where none is named."""
+    return {unit: machine.show(unit, "MainPID")["MainPID"] for unit in units or RUNNING}
 
 
 def lint(*words: str | Path) -> str:
@@ -148,7 +163,10 @@ def test_deb_is_built_to_the_same_bytes_again(debs: list[Path], tmp_path: Path) 
     tree = tmp_path / "elsewhere"
     subprocess.run([CHECKOUT / "packaging/tree.sh", tree], check=True)
     subprocess.run(
-        [tree / "packaging/deb.sh", tmp_path / "out"], env=environment, check=True, capture_output=True
+        [tree / "packaging/build.sh", "deb", tmp_path / "out"],
+        env=environment,
+        check=True,
+        capture_output=True,
     )
     for ending in (".deb", ".dsc", ".orig.tar.gz"):
         first, second = the_one(debs, ending), the_one(list((tmp_path / "out").iterdir()), ending)
@@ -161,30 +179,41 @@ def test_deb_installs_runs_upgrades_and_goes_and_the_projects_run_on(
     deb = the_one(debs, ".deb")
     clean.run(["dpkg", "--install", put(clean, older(deb, tmp_path), "older.deb")])
     open_shop(clean)
-    before = runs(clean)
-    assert "0" not in before.values()
+    apply_helped(clean)
+    programs = (*RUNNING, "seen-web.service")
+    before, helpers = runs(clean, *programs), runs(clean, *HELPERS)
+    assert "0" not in {*before.values(), *helpers.values()}
 
     upgraded = clean.run(["dpkg", "--install", put(clean, deb)])
     assert "restart" not in upgraded.stdout + upgraded.stderr
     assert clean.run(["dpkg-query", "--show", "--showformat", "${Version}", "pm-native"]).stdout != OLDER
-    assert runs(clean) == before
+    assert runs(clean, *programs) == before
+    assert {"0", *helpers.values()}.isdisjoint(runs(clean, *HELPERS).values())
     assert clean.run(["pm-native", "plan"], cwd="/srv/shop").returncode == 0
     check_that_files_are_watched(clean)
 
+    before = runs(clean, *programs)
     removed = clean.run(["dpkg", "--remove", "pm-native"])
-    assert "The units of these projects stay in /etc/systemd/system and run on: shop\n" in removed.stdout
-    purged = clean.run(["dpkg", "--purge", "pm-native"])
-    assert "run on: shop\n" in purged.stdout
-    assert runs(clean) == before
+    assert "stay in /etc/systemd/system and run on: seen shop\n" in removed.stdout
+    needing = "".join(f"  {unit}\n" for unit in NEEDING)
+    assert f"will not start again as they should without it:\n{needing}To take" in removed.stdout
+    clean.run(["dpkg", "--purge", "pm-native"])
+    assert clean.path("/var/lib/pm-native/shop/current.json").exists()
+    assert runs(clean, *programs) == before
     assert clean.run(["sh", "-c", "command -v pm-native"], check=False).returncode == 127
     left = clean.run(["find", "/usr", "-path", "*pm[-_]native*", "-not", "-name", "*.pyc"]).stdout
     assert left == ""
 
 
-def test_purge_leaves_nothing_where_no_project_is_left(clean: Machine, debs: list[Path]) -> None:
+def test_tests_of_the_package_pass_and_purge_leaves_nothing_where_no_project_is_left(
+    clean: Machine, debs: list[Path]
+) -> None:
     clean.run(["dpkg", "--install", put(clean, the_one(debs, ".deb"))])
-    open_shop(clean)
-    clean.run(["pm-native", "remove", "shop"])
+    for script in AUTOPKGTESTS:
+        clean.write(f"/root/{script.name}", script.read_text(encoding="utf-8"), mode=0o755)
+        folder = f"/root/{script.name}.tmp"
+        clean.run(["mkdir", folder])
+        clean.run([f"/root/{script.name}"], env={"AUTOPKGTEST_TMP": folder})
     purged = clean.run(["dpkg", "--purge", "pm-native"])
     assert "stay" not in purged.stdout
     left = clean.run(
@@ -207,6 +236,6 @@ def test_rpm_installs_runs_and_goes(clean: Machine, rpms: list[Path]) -> None:
     before = runs(clean)
     assert "0" not in before.values()
     erased = clean.run(["rpm", "--erase", "--nodeps", "pm-native"])
-    assert "The units of project shop stay in /etc/systemd/system and run on.\n" in erased.stdout
+    assert "The units of these projects stay in /etc/systemd/system and run on: shop\n" in erased.stdout
     assert runs(clean) == before
     assert clean.run(["find", "/usr", "-path", "*pm[-_]native*"]).stdout == ""
