@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
-    from pm_native.config.decode import TableDecoder, Values
+    from pm_native.config.decoder import TableDecoder, Values
     from pm_native.errors import Span
 
 

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pm_native.config.decode import TableDecoder, Values
+    from pm_native.config.decoder import TableDecoder, Values
     from pm_native.errors import Span
     from pm_native.model.health import Probe
 

@@ -12,7 +12,7 @@ from pm_native.syntax.node import Node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pm_native.config.decode import TableDecoder, Values
+    from pm_native.config.decoder import TableDecoder, Values
 
 _MAINTAINER = re.compile(r"[^<>\n]*\S <[^<>\s@]+@[^<>\s@]+>")
 # What dpkg and rpm both take: no hyphen, which ends the version of the program in both.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pm_native.config.decode import TableDecoder
+from pm_native.config.decoder import TableDecoder
 from pm_native.config.health import HealthDecoder
 from pm_native.config.health_keys import HEALTH
 from pm_native.config.load import parse_text
