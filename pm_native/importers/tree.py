@@ -153,6 +153,15 @@ class Entries:
         node = self.entries.get(key, Node(None, self.node.span, self.node.key_span))
         return Entries(node, self.problems, f"{self.path}.{key}" if self.path else key)
 
+    def named(self, key: str, what: str) -> Entries:
+        """The table below a key, each of whose entries is a `what` with things to say; an error where one has none."""
+        node = self.entries.get(key)
+        for name, item in node.value.items() if node is not None and isinstance(node.value, dict) else ():
+            if item.value is None:
+                message, hint = f"the {what} {name!r} says nothing", "say what it runs, or take it out"
+                self.problems.error(item.key, message, code="empty-entry", hint=hint)
+        return self.table(key)
+
 
 class FieldCheck:
     """Holds what a config says against the fields of its format.
@@ -205,11 +214,7 @@ class FieldCheck:
         field = known.get(name)
         if field is None:
             return None if any(other.startswith(f"{name}.") for other in known) else self._unknown
-        is_said = (
-            item.value not in {None, "", False}
-            if not isinstance(item.value, list | dict)
-            else bool(item.value)
-        )
+        is_said = bool(item.value) or (item.value is not False and isinstance(item.value, int | float))
         return self._lost if not field.becomes and is_said else None
 
     def tell(self, problems: Diagnostics) -> None:

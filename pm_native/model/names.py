@@ -22,8 +22,20 @@ def is_name(text: str) -> bool:
 
 
 def nearest_name(text: str) -> str:
-    """The valid name most like `text`: what cannot stay becomes "-"; `unnamed` where nothing is left."""
-    return _UNSAFE.sub("-", text).strip("-_.")[:NAME_MAX].rstrip("-_.") or "unnamed"
+    """The valid name most like `text`: letters lose their accents, what cannot stay becomes "-".
+
+    Where nothing is left it is the punycode of it, which is another one for another name; else `unnamed`.
+    """
+    if text.isascii():
+        return _cleaned(text) or "unnamed"
+    import unicodedata  # noqa: PLC0415 - most names need none
+
+    bare = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    return _cleaned(bare) or _cleaned(text.encode("punycode", "replace").decode()) or "unnamed"
+
+
+def _cleaned(text: str) -> str:
+    return _UNSAFE.sub("-", text).strip("-_.")[:NAME_MAX].rstrip("-_.")
 
 
 def is_secret(text: str) -> bool:

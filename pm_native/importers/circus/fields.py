@@ -176,9 +176,8 @@ _RESOURCES = (
     Field("service", "an old name of `watcher`"),
     Field(
         "max_mem",
-        "`health.alive`: `memory`, where it is a size",
-        "children count, files that are only cached do not; a percentage is left out",
-        "write a size: 200M",
+        "`health.alive`: `memory`",
+        "children count, files that are only cached do not; a percentage is that of the host where it is imported",
     ),
     Field("loop_rate", "`interval`"),
     Field("max_count", "`retries`"),

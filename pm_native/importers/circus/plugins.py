@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pm_native.importers.circus.values import Values
 
 _SIZE = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?)\s*(?P<unit>[BKMGT])", re.IGNORECASE)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%?")
 _UNITS = {"B": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _LOOP_SEC, _MAX_COUNT = 60, 3
 _OTHERS = {
@@ -73,14 +75,14 @@ class PluginReader:
         self.problems.note(values.section.span, message, code="circus-flapping", hint=hint)
 
     def _resources(self, values: Values) -> None:
-        """ResourceWatcher: memory that is said as a size is a check; what is said in percent is not."""
+        """ResourceWatcher: memory is a check, what is said in percent of this host's."""
         values.tell_unknown(RESOURCE_KEYS, (), "ResourceWatcher")
         watcher = (values.text("watcher") or values.text("service") or "").strip().lower()
         text = (values.text("max_mem") or "").strip()
-        match = _SIZE.fullmatch(text)
-        if not watcher or match is None:
+        size = self._size(text, values)
+        if not watcher or size is None:
             hint = "watcher = NAME and max_mem = 200M; limits do the rest: `limits` in the native config, CPUQuota="
-            message = "ResourceWatcher: only memory of a watcher, said as a size, is looked after"
+            message = "ResourceWatcher: only memory of a watcher is looked after"
             self.problems.warning(values.section.span, message, code="circus-plugin", hint=hint, lost=True)
             return
         for key in ("max_cpu", "min_cpu", "min_mem"):
@@ -89,10 +91,22 @@ class PluginReader:
                 hint = "`limits` in the native config: CPUQuota= keeps a program below it"
                 self.problems.warning(values.place(key), message, code="circus-plugin", hint=hint, lost=True)
         self.memory[watcher] = Check(
-            probes=(
-                MemoryProbe(limit_bytes=int(float(match["number"]) * (1 << _UNITS[match["unit"].upper()]))),
-            ),
+            probes=(MemoryProbe(limit_bytes=size),),
             interval_usec=int(max(values.number("loop_rate", _LOOP_SEC), 1) * SECOND),
             retries=min(max(int(values.number("max_count", _MAX_COUNT)), 1), 1000),
             span=values.place("max_mem"),
         )
+
+    def _size(self, text: str, values: Values) -> int | None:
+        """Bytes: as they are said, or so many percent of the memory that this host has."""
+        if match := _SIZE.fullmatch(text):
+            return int(float(match["number"]) * (1 << _UNITS[match["unit"].upper()]))
+        percent = _PERCENT.fullmatch(text)
+        if percent is None or not 0 < float(percent[1]) <= 100:
+            return None
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        size = int(whole * float(percent[1]) / 100) >> 20 << 20
+        message = f"max_mem: {percent[1]} percent of the memory of this host are {size >> 20}M"
+        hint = "write the size itself, where the host that it is for has another"
+        self.problems.note(values.place("max_mem"), message, code="circus-memory", hint=hint)
+        return size

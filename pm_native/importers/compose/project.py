@@ -67,7 +67,7 @@ class Composer:
             wanted = {name for name in environ.get("COMPOSE_PROFILES", "").split(",") if name}
         services: dict[str, Node] = {}
         inactive: dict[str, tuple[str, ...]] = {}
-        for name, node in top.table("services"):
+        for name, node in top.named("services", "service"):
             profiles = Entries(node, self.problems, name).words("profiles")
             if profiles and "*" not in wanted and not wanted & set(profiles):
                 inactive[name] = profiles
@@ -138,7 +138,8 @@ class Composer:
             return None
         root = dict(tree.value)
         if "services" in top:
-            services: dict[str, Node] = {}
+            listed = top.entries["services"].value
+            services = dict(listed) if isinstance(listed, dict) else {}
             for name, node in top.table("services"):
                 self._directories.setdefault(name, directory)
                 services[name] = with_paths_of(self._extended(name, node, top, path, environ, ()), directory)

@@ -133,6 +133,12 @@ class CommandBuilder:
             name = PurePosixPath(given).name if not _NODE_VERSION.search(given) else "node"
         if before and path == script:  # an interpreter looks for no program on PATH
             path = self._which(script) or script
+            if path == script and "/" not in script and not script.startswith("-"):
+                hint = "install it before `apply`, or write its path: PM2 starts no app whose script it does not find"
+                message = f"there is no {script!r} in cwd or on PATH"
+                self.problems.warning(
+                    self.app.place("script"), message, code="pm2-script-missing", hint=hint
+                )
         if options and not before:
             if name == "node":
                 before, path = ("node",), self._which(path) or path
@@ -168,6 +174,8 @@ class CommandBuilder:
 
     def _default_interpreter(self, path: str, file: _File | None) -> tuple[tuple[str, ...], str]:
         """The words before the script, and the name of what runs it. PM2 goes by the extension alone."""
+        if Path(path).is_dir():
+            return ("node",), "node"  # which runs its index.js, or what its package.json says
         suffix = PurePosixPath(path).suffix
         name = _INTERPRETERS.get(suffix)
         if name == "python" and not self._which("python") and self._which("python3"):

@@ -30,6 +30,8 @@ class EnvironmentReader:
         if node is None or node.value is None:
             return
         if not isinstance(node.value, dict):
+            if key == "env":  # told with the other keys of the app
+                return
             hint = f"{key}: {{ NAME: 'value' }}"
             message = f"{key}: expected an object of variables, found {node.kind}"
             self.problems.error(node.span, message, code="wrong-type", hint=hint)

@@ -137,7 +137,7 @@ class _Loader:
         top = self.top = Entries(root, self.problems)
         if name := top.text("name"):
             self.project_name = nearest_name(name)
-        listed = top.table("processes")
+        listed = top.named("processes", "process")
         if not listed.entries:
             hint = "processes are written below `processes:`, each by its name"
             self.problems.error(

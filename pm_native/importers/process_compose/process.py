@@ -173,7 +173,7 @@ class Reader:
             depends_on=self._depends_on(),
             restart=restart,
             stop=self.lifecycle.stop(codes),
-            logs=self._logs(),
+            logs=self._logs(is_pool=instances is not None),
             health=health,
             schedule=schedule,
             autostart=not (self.entries.flag("disabled") or self.entries.flag("is_disabled")),
@@ -336,16 +336,18 @@ class Reader:
                 found.append(Dependency(name=name, condition=_CONDITIONS[word], span=node.key))
         return tuple(found)
 
-    def _logs(self) -> Logs:
+    def _logs(self, *, is_pool: bool) -> Logs:
         path = self.expand("log_location")
         if not path:
             return Logs()
         place = self._origin("logs", "log_location")
-        if "{PC_REPLICA_NUM}" in path:
+        if "{PC_REPLICA_NUM}" in path and not is_pool:
+            path = path.replace("{PC_REPLICA_NUM}", "0")
+        elif "{PC_REPLICA_NUM}" in path:
             message = "all replicas write to one file: there is no number in its name"
             hint = "leave log_location out: the journal tells the instances apart"
             self.problems.note(place, message, code="process-compose-log-merged", hint=hint)
-            path = path.replace("{PC_REPLICA_NUM}", "")
+            path = re.sub(r"[._-]?\{PC_REPLICA_NUM\}", "", path)
         target = os.path.normpath(self.common.files.directory / path)
         return Logs(stdout=target, stderr=target)
 

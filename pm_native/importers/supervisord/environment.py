@@ -24,27 +24,24 @@ def parse_environment(entry: IniEntry, text: str, problems: Diagnostics) -> dict
     """The variables of an expanded value; a wrong pair is an error that ends it."""
     found: dict[str, Variable] = {}
     tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup != "skip"]
-    at = 0
-    while at < len(tokens):
-        name = tokens[at]
+    for at in range(0, len(tokens), 4):
+        name, *pair = tokens[at : at + 3]
         place = _place(entry, name[0])
-        if at + 2 >= len(tokens) or tokens[at + 1][0] != "=":
-            message = (
-                f"environment: no NAME=value at {name[0]!r}: supervisord does not start with this value"
-            )
-            problems.error(place, message, code="supervisord-environment", hint=_HINT)
+        if (wrong := _why_no_pair(name[0], pair)) is not None:
+            problems.error(place, wrong, code="supervisord-environment", hint=_HINT)
             return found
-        value = tokens[at + 2]
-        if value[0] in {"'", '"'}:
-            message = "environment: a quote is not closed"
-            problems.error(place, message, code="supervisord-environment", hint=_HINT)
-            return found
+        value = pair[1]
         behind = tokens[at + 3] if at + 3 < len(tokens) else None
         if behind is not None and behind[0] != ",":
             message = (
                 f"environment: supervisord reads no further than {value[0]!r} in the value of {name[0]}"
             )
-            problems.warning(place, message, code="supervisord-environment", hint=_HINT)
+            rest = tokens[at + 4 : at + 7]
+            if rest and _why_no_pair(rest[0][0], rest[1:]) is not None:  # with one token left out it goes on
+                message += ", and does not start with what follows"
+                problems.error(place, message, code="supervisord-environment", hint=_cut_hint(value[0]))
+                return found
+            problems.warning(place, message, code="supervisord-environment", hint=_cut_hint(value[0]))
         _tell_difference(name[0], value[0], place, problems)
         if is_variable(name[0]):
             found[name[0]] = Variable(value=value[0].strip("'\""), span=place)
@@ -52,8 +49,21 @@ def parse_environment(entry: IniEntry, text: str, problems: Diagnostics) -> dict
             hint = 'letters, digits and "_", and no digit first: give the program another name for it'
             message = f"systemd sets no environment variable of this name: {name[0]!r}"
             problems.warning(place, message, code="bad-variable-name", hint=hint, lost=True)
-        at += 4
     return found
+
+
+def _why_no_pair(name: str, pair: list[re.Match[str]]) -> str | None:
+    """What is wrong with three tokens that should be NAME=value."""
+    if len(pair) < 2 or pair[0][0] != "=":
+        return f"environment: no NAME=value at {name!r}: supervisord does not start with this value"
+    return "environment: a quote is not closed" if pair[1][0] in {"'", '"'} else None
+
+
+def _cut_hint(value: str) -> str:
+    """The way out of a value that ends too soon."""
+    if value == "$":
+        return "supervisord fills in no $NAME: %(ENV_NAME)s is a variable of its own environment"
+    return _HINT
 
 
 def _tell_difference(name: str, value: str, place: Span, problems: Diagnostics) -> None:

@@ -74,9 +74,9 @@ class ListenerReader:
             words = (command or "").split()
         program = words[0].rpartition("/")[2] if words else ""
         name = values.section.name.partition(":")[2]
-        if program.startswith("python") and len(words) > 1:
-            words = words[1:]
-            program = words[0].rpartition("/")[2].removesuffix(".py")
+        if program.startswith("python"):
+            words = _script(words)
+            program = words[0].rpartition("/")[2].removesuffix(".py").rpartition(".")[2]
         ticks = [int(match[1]) for event in events if (match := _TICK.fullmatch(event.strip()))]
         interval_usec = (min(filter(None, ticks), default=_USUAL_TICK_SEC)) * SECOND
         if program in _PRINTERS:
@@ -210,6 +210,14 @@ class ListenerReader:
         process = program.process
         origins = {**process.origins, "health": check.span}
         return replace(program, process=replace(process, health=Health(alive=check), origins=origins))
+
+
+def _script(words: list[str]) -> list[str]:
+    """What Python runs, a script or a module, and its arguments."""
+    rest = words[1:]
+    while rest and rest[0].startswith("-") and rest[0] not in {"-c", "-m"}:
+        rest = rest[1:]
+    return rest[1:] if len(rest) > 1 and rest[0] == "-m" else rest or words
 
 
 def _names(program: Program) -> set[str]:

@@ -55,7 +55,7 @@ FIELDS = (
     _process("autoRestart", "as `autorestart`"),
     _process("restartDelay", "`restart.delay`", "TUIX waits a second more each time, whatever it says"),
     _process("maxRestarts", "`restart.limit`", "0 means 5, as in TUIX"),
-    _process("maxMemory", "`limits.memory`, in megabytes", _ADDS),
+    _process("maxMemory", "`health.alive`: `memory`, in megabytes; `limits.memory` where nothing restarts it", _ADDS),
     _process("maxCpu", "`limits.cpu`, in percent of one CPU", _ADDS),
     _process("uid", "`user`", _ADDS),
     _process("gid", "`group`", _ADDS),

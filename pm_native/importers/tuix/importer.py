@@ -157,7 +157,7 @@ class _Loader:
                     self.problems.error(node.span, message, code="missing-key", hint=hint)
                 continue
             yield own, entries
-        for own, node in self.top.table("services"):
+        for own, node in self.top.named("services", "service"):
             yield own, Entries(node, self.problems, f"services.{own}")
 
     def _dependencies(self, found: dict[str, Process]) -> None:

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from pm_native.importers.shell import read_shell_line
 from pm_native.importers.tree import scalar_text
-from pm_native.model.health import Action, Check, Does, ExecProbe, Health, HttpProbe, OutputProbe, TcpProbe
+from pm_native.model.health import (
+    Action,
+    Check,
+    Does,
+    ExecProbe,
+    Health,
+    HttpProbe,
+    MemoryProbe,
+    OutputProbe,
+    TcpProbe,
+)
 from pm_native.model.names import is_name, is_variable, nearest_name
-from pm_native.model.project import Limits, Logs, Process, Restart, RestartPolicy, Variable
+from pm_native.model.project import SECOND, Limits, Logs, Process, Restart, RestartPolicy, Variable
 from pm_native.model.quantity import INFINITY
 from pm_native.model.watch import Watch
 
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
 
 _TELL = Action(does=Does.STATUS)
 _MSEC = 1000
+_MEMORY_USEC = 30 * SECOND
 _URL_SAFE = "/?&=%:@!$'()*+,;~-._"
 _MAX_RESTARTS = 5
 _SIGTERM_CODE = 143
@@ -73,6 +85,14 @@ class Reader:
             origins=self.origins,
         )
 
+    @property
+    def _restart_key(self) -> str:
+        return "autorestart" if "autorestart" in self.entries else "autoRestart"
+
+    @cached_property
+    def _is_restarted(self) -> bool:
+        return self.entries.flag(self._restart_key, default=self.top.flag("autoRestart"))
+
     def _origin(self, path: str, key: str) -> None:
         if key in self.entries:
             self.origins[path] = self.entries.place(key)
@@ -104,10 +124,8 @@ class Reader:
             return (text,)
 
     def _restart(self) -> Restart:
-        default = self.top.flag("autoRestart")
-        key = "autorestart" if "autorestart" in self.entries else "autoRestart"
-        self._origin("restart.policy", key)
-        if not self.entries.flag(key, default=default):
+        self._origin("restart.policy", self._restart_key)
+        if not self._is_restarted:
             return Restart(policy=RestartPolicy.NO)
         self._origin("restart.limit", "maxRestarts")
         self._origin("restart.delay", "restartDelay")
@@ -124,13 +142,20 @@ class Reader:
         return int(min(max(default if number is None else number, 0), 1e12) * _MSEC)
 
     def _limits(self) -> Limits:
-        self._origin("limits.memory", "maxMemory")
+        """What the kernel keeps it to: its CPU, and its memory where nothing would start it again."""
         self._origin("limits.cpu", "maxCpu")
-        memory, cpu = self.entries.number("maxMemory"), self.entries.number("maxCpu")
+        cpu = self.entries.number("maxCpu")
+        memory = None if self._is_restarted else self._memory()
+        if memory is not None:
+            self._origin("limits.memory", "maxMemory")
         return Limits(
-            memory_bytes=int(min(memory, 1e9) * (1 << 20)) if memory and memory > 0 else None,
+            memory_bytes=memory,
             cpu_permyriad=round(min(cpu, 1e6) * 100) if cpu and cpu > 0 else None,
         )
+
+    def _memory(self) -> int | None:
+        memory = self.entries.number("maxMemory")
+        return int(min(memory, 1e9) * (1 << 20)) if memory and memory > 0 else None
 
     def _logs(self, cwd: str) -> Logs:
         def target(key: str, default: str) -> str:
@@ -177,6 +202,22 @@ class Reader:
         return found
 
     def _health(self) -> tuple[Health | None, int | None]:
+        """The health check, and how long it may take to be ready; too much memory is unhealthy, too."""
+        health, start_timeout = self._checked()
+        memory = self._memory() if self._is_restarted else None
+        if memory is None:
+            return health, start_timeout
+        probe = MemoryProbe(limit_bytes=memory)
+        place = self.entries.place("maxMemory")
+        if health is None:
+            self._origin("health", "maxMemory")
+        if health is None or health.alive is None:
+            check = Check(probes=(probe,), interval_usec=_MEMORY_USEC, retries=1, span=place)
+        else:
+            check = replace(health.alive, probes=(*health.alive.probes, probe))
+        return replace(health or Health(), alive=check), start_timeout
+
+    def _checked(self) -> tuple[Health | None, int | None]:
         table = self.entries.table("healthCheck")
         probe = self._probe(table) if table.entries else None
         if probe is None:
