@@ -235,21 +235,16 @@ class Connection:
         async with self._listening:
             if self._owner:
                 return
-            for rule in (_MATCH_JOBS, _MATCH_OWNER):
-                await self.call(
-                    Call("AddMatch", "s", (rule,), destination=_DAEMON, path=_DAEMON_PATH, interface=_DAEMON)
-                )
-            owner = await self.call(
-                Call(
-                    "GetNameOwner",
-                    "s",
-                    (SYSTEMD,),
-                    destination=_DAEMON,
-                    path=_DAEMON_PATH,
-                    interface=_DAEMON,
-                )
-            )
-            await self.call(Call("Subscribe"))
+            daemon = [
+                *(("AddMatch", rule) for rule in (_MATCH_JOBS, _MATCH_OWNER)),
+                ("GetNameOwner", SYSTEMD),
+            ]
+            calls = [
+                Call(member, "s", (word,), destination=_DAEMON, path=_DAEMON_PATH, interface=_DAEMON)
+                for member, word in daemon
+            ]
+            # At once: each answer that is waited for is a turn of the daemon's, on a busy host.
+            *_, owner, _ = await asyncio.gather(*map(self.call, [*calls, Call("Subscribe")]))
             self._owner = str(owner[0])
             self._check_owner()
 

@@ -116,6 +116,10 @@ class JobEnd:
     raw: str
 
 
+# The values of ActiveState= in which a unit is up, or about to be.
+RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:
     """What the manager says of a unit in one line. `load_state` is `not-found` where there is no such unit."""

@@ -16,7 +16,6 @@ import click
 from pm_native.bus.scheduler import JobStage
 from pm_native.cli.report import ENVELOPE_VERSION, presentation
 from pm_native.cli.style import Style, is_terminal
-from pm_native.plan.model import Action
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class LineProgress:
 
     def done(self, step: Step) -> None:
         """Count a file, or tell of the reload."""
+        from pm_native.plan.model import Action  # noqa: PLC0415 - not where there are only jobs
+
         if step.action is Action.RELOAD_MANAGER:
             counts = {"written": self._written, "removed": self._removed}
             told = [f"{count} {what}" for what, count in counts.items() if count]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from pm_native.apply.roll import batches, watch_sec
-from pm_native.bus.manager import JobType
+from pm_native.bus.manager import RUNNING, JobType
 from pm_native.bus.scheduler import JobSpec
 from pm_native.cli.complete import complete_words
 from pm_native.cli.jobs import Batch, connected, result_of, run_batches
@@ -17,7 +17,6 @@ from pm_native.cli.report import finish
 from pm_native.cli.run_options import with_settle
 from pm_native.cli.target import manager_words, scope_of, select, with_manager
 from pm_native.errors import ExitCode
-from pm_native.plan.verdict import RUNNING
 from pm_native.state.files import read_text
 
 TYPE_CHECKING = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pm_native.bus.manager import RUNNING
 from pm_native.model.record import OnChange
 from pm_native.plan.contents import changed_contents
 from pm_native.plan.diff import needs_restart
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pm_native.compile.bundle import Bundle, BundleUnit
     from pm_native.plan.model import PlanOptions, Snapshot
 
-RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
 _ABOUT_TO_START = frozenset({"start", "restart"})
 _RESTARTS = frozenset({Action.RESTART, Action.ROLL})
 _LEFT_OUT = "the last apply did not get to it"

@@ -137,8 +137,9 @@ def under_load(machine: Machine, act: Callable[[], None], times: int = RELOADS) 
     words = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d600s", "--timeout", "10s", url]
     took = []
     loads = []
+    # In sessions of their own, as those who ask are never in that of who reloads: the scheduler shares a CPU by sessions.
     started = [
-        subprocess.Popen(machine.command(argv), stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(machine.command(argv), stdout=subprocess.PIPE, text=True, start_new_session=True)
         for argv in ([*words, "-H", "Connection: close"], words)
     ]
     try:
