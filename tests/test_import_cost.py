@@ -91,3 +91,13 @@ def test_what_is_installed_is_read_without_the_compiler(tmp_path: Path) -> None:
     assert {name for name in modules if name.startswith(("pm_native.compile.", "pm_native.apply"))} == {
         "pm_native.compile.bundle"
     }
+
+
+def test_what_is_installed_is_switched_without_configs_and_their_compiler() -> None:
+    modules = loaded("import sys, pm_native.cli.rollback, pm_native.cli.switch; print(*sys.modules)")
+    assert {name for name in modules if name.startswith(("pm_native.compile.", "pm_native.config"))} == {
+        "pm_native.compile.bundle",
+        "pm_native.compile.names",
+        "pm_native.compile.scale",
+        "pm_native.compile.unit_file",
+    }

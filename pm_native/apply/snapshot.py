@@ -11,7 +11,7 @@ from hashlib import sha256
 from pm_native.apply.contents import digests
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
 from pm_native.compile.bundle import FileKind
-from pm_native.compile.project import MADE_BY
+from pm_native.compile.unit_file import MADE_BY
 from pm_native.plan.make import link_name
 from pm_native.plan.model import Foreign, Snapshot, TakenBy
 from pm_native.state.files import read_text

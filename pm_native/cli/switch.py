@@ -11,9 +11,7 @@ from pm_native.apply.headers import installed_as_seen, installed_files
 from pm_native.apply.snapshot import take_snapshot
 from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
-from pm_native.cli.source import compile_options, load_source
 from pm_native.cli.target import nothing_installed
-from pm_native.compile.project import compile_project
 from pm_native.compile.scale import pool_sizes, scaled
 from pm_native.errors import Diagnostics, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
@@ -60,6 +58,9 @@ def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, r
             raise UsageError(
                 "--from and --file exclude each other", hint="a set is generated, or compiled now"
             )
+        from pm_native.cli.source import compile_options, load_source  # noqa: PLC0415 - not for a generated set
+        from pm_native.compile.project import compile_project  # noqa: PLC0415 - as above
+
         project = load_source(source, Messages(), problems, trust)
         bundle = compile_project(project, compile_options(source, scope, root), problems)
         # What was compiled is what the files hold that were looked at; they may have been read through names before.

@@ -10,7 +10,7 @@ import re
 
 from pm_native.compile.command import ARGUMENT_MAX, instance_counters, search_path
 from pm_native.compile.listen import port_variable
-from pm_native.compile.names import instance_numbers, prefix
+from pm_native.compile.names import instance_numbers, instances_word, prefix
 from pm_native.compile.preload import preload_names, preload_variables
 from pm_native.compile.secrets import secret_variables
 from pm_native.model.names import INSTANCES_VARIABLE
@@ -78,11 +78,6 @@ def environment_settings(
         yield Setting(
             ENVIRONMENT_FILE, (path,), origin=place, why="what may be secret, for root alone to read"
         )
-
-
-def instances_word(count: int) -> str:
-    """What the instances of a pool are told of how many they are."""
-    return f"{INSTANCES_VARIABLE}={count}"
 
 
 def has_one_port(process: Process) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from posixpath import normpath
 
+from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.model.project import ProcessKind
 from pm_native.unit.name import Scope, UnitName, UnitType, escape_slice_part
 
@@ -103,3 +104,8 @@ def plain_path(path: object) -> str:
 def is_task(process: Process) -> bool:
     """Whether it runs to completion."""
     return process.kind is ProcessKind.TASK
+
+
+def instances_word(count: int) -> str:
+    """What the instances of a pool are told of how many they are."""
+    return f"{INSTANCES_VARIABLE}={count}"

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from hashlib import sha256
 
 from pm_native.compile import ipc, monitor, service
-from pm_native.compile.bundle import (
-    Bundle,
-    BundleUnit,
-    FileKind,
-    LogDirectory,
-    bundle_file,
-)
+from pm_native.compile.bundle import Bundle, BundleUnit, FileKind, LogDirectory, bundle_file
 from pm_native.compile.check import check_project, has_unit_names, report_missing
 from pm_native.compile.command import counted_command, resolved_command
 from pm_native.compile.environment import (
@@ -42,42 +34,27 @@ from pm_native.compile.passthrough import check_pass_through, pass_through
 from pm_native.compile.run import run_words
 from pm_native.compile.sandbox import check_sandbox, sandbox_settings
 from pm_native.compile.secrets import check_secrets, secret_settings
+from pm_native.compile.unit_file import CompiledUnit, render_compiled
 from pm_native.compile.watch import check_watch, wants_watcher, watch_sections
 from pm_native.errors import NOWHERE
 from pm_native.model.project import Condition
 from pm_native.model.quantity import format_percent, format_size
 from pm_native.unit import directive as d
-from pm_native.unit.escape import UnrepresentableError, rendered
-from pm_native.unit.file import Setting, UnitFile
+from pm_native.unit.file import Setting
 from pm_native.unit.name import Scope
-from pm_native.unit.render import render_unit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pm_native.compile.bundle import (
-        BundleFile,
-    )
+    from pm_native.compile.bundle import BundleFile
     from pm_native.compile.options import CompileOptions
     from pm_native.errors import Diagnostics, Span
     from pm_native.model.project import Ipc, Process, Project
     from pm_native.unit.file import Text
     from pm_native.unit.name import UnitName
 
-MADE_BY = "Made by pm-native"
-DO_NOT_EDIT = "Do not edit: change the source and apply it again, or add a drop-in (systemctl edit)."
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 BOOT_TARGETS = {Scope.SYSTEM: "multi-user.target", Scope.USER: "default.target"}
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledUnit:
-    """One unit file before it is text, with the place in the source that it stands for."""
-
-    name: UnitName
-    sections: tuple[tuple[str, tuple[Setting, ...]], ...]
-    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,39 +413,6 @@ def _contents(process: Process) -> Iterator[str]:
                 path = value.removeprefix("-")
                 if path.startswith("/") and not any(char in path for char in "%*?["):
                     yield plain_path(path)
-
-
-def render_compiled(project: Project, unit: CompiledUnit, problems: Diagnostics) -> BundleFile | None:
-    """The text of the unit under its header; None after adding a diagnostic for what no unit file can hold."""
-    try:
-        body = render_unit(UnitFile((), unit.sections))
-    except UnrepresentableError:
-        _report_unrepresentable(unit, problems)
-        return None
-    digest = sha256(body.encode()).hexdigest()
-    return bundle_file(FileKind.UNIT, str(unit.name), _header(project, unit, digest) + body)
-
-
-def _header(project: Project, unit: CompiledUnit, digest: str) -> str:
-    """Two lines of comment: whose it is, the line that asked for it, the hash of what follows.
-
-    No SourcePath=: systemd would call each edit of the config a change of the unit, on every command, until the
-    manager is reloaded, which would not take the edit up.
-    """
-    line = f":{unit.span.line}" if unit.span.line else ""
-    source = _CONTROL.sub("?", f"{project.source_path}{line}")
-    return f"# {MADE_BY}: project={project.name} source={source} sha256={digest}\n# {DO_NOT_EDIT}\n"
-
-
-def _report_unrepresentable(unit: CompiledUnit, problems: Diagnostics) -> None:
-    for _, settings in unit.sections:
-        for setting in settings:
-            try:
-                rendered(setting)
-            except UnrepresentableError as error:
-                place = setting.origin if setting.origin is not NOWHERE else unit.span
-                message = f"{setting.directive.name}= cannot hold this value: {error}"
-                problems.error(place, message, code="unrepresentable")
 
 
 def compile_project(project: Project, options: CompileOptions, problems: Diagnostics) -> Bundle:

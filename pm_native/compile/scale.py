@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from pm_native.compile.bundle import FileKind, bundle_file
-from pm_native.compile.environment import instances_word
+from pm_native.compile.names import instances_word
 from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.unit import directive as d
 from pm_native.unit.file import Setting, UnitFile

@@ -115,7 +115,7 @@ def test_source_that_is_swapped_while_it_is_compiled_is_refused(
         path.write_text(path.read_text() + "# another\n")
         return compile_project(*args)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr("pm_native.cli.switch.compile_project", swapped)
+    monkeypatch.setattr("pm_native.compile.project.compile_project", swapped)
     said: Said = host("apply --user -f pm-native.toml")
     assert (said.code, said.out, said.err) == (
         1,
