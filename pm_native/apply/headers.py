@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pm_native.apply.snapshot import project_of
 from pm_native.compile.bundle import Bundle, BundleUnit, FileKind, Installed, bundle_file, recorded
-from pm_native.compile.options import OLDEST_SYSTEMD
 from pm_native.errors import AccessError
 from pm_native.model.record import SourceFile
 from pm_native.state.files import read_text
 from pm_native.state.store import Store
+from pm_native.unit.directive import OLDEST_SYSTEMD
 from pm_native.unit.escape import rendered
 from pm_native.unit.parse import UnitSyntaxError, parse_unit
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pm_native.compile.host import Host
-from pm_native.compile.options import OLDEST_SYSTEMD, CompileOptions
+from pm_native.compile.options import CompileOptions
 from pm_native.config.load import FILE_NAMES, load_project
 from pm_native.errors import ConfigError, UsageError
 from pm_native.model.names import NAME_RULE, is_name
+from pm_native.unit.directive import OLDEST_SYSTEMD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pm_native.compile.host import Host
 from pm_native.unit.name import Scope
 
-OLDEST_SYSTEMD = 249
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileOptions:

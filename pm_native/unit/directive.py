@@ -187,6 +187,7 @@ _CONTEXTS = {
     "Path": ("Path",),
     "Install": ("Install",),
 }
+OLDEST_SYSTEMD = 249  # that pm-native supports
 SECTIONS = tuple(_CONTEXTS)
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pm_native.compile.options import OLDEST_SYSTEMD
-from pm_native.unit.directive import COMPILED, SECTIONS, find_directive, known_directives
+from pm_native.unit.directive import COMPILED, OLDEST_SYSTEMD, SECTIONS, find_directive, known_directives
 
 SYSTEMD = next(
     (path for path in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd") if Path(path).exists()), ""
