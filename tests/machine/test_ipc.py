@@ -257,6 +257,9 @@ def test_user_manager_has_a_broker_of_its_own(machine: Machine) -> None:
     site.apply()
     answer = site.pm_native("ipc", "call", "echo", "7", "-p", "mine").stdout
     assert json.loads(answer) == [7, ["echo", "mine-echo.service"]]
+    # The socket belongs to the user, as the broker does, and outlives the broker all the same.
+    machine.systemctl("restart", "pm-native-ipc@mine.service", user=user)
+    assert site.pm_native("ipc", "peers", "-p", "mine").stdout.startswith("NAME ")
     site.pm_native("remove", "mine")
 
 

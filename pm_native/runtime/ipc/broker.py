@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
+from inspect import signature
 from typing import cast
 
 from pm_native.runtime.ipc.errors import AccessDenied, Busy, IpcError, TooBig
@@ -16,6 +17,8 @@ from pm_native.runtime.ipc.routing import Router
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from pm_native.runtime.ipc.access import Access, Rights
     from pm_native.runtime.ipc.identity import Identifier, Identity
     from pm_native.runtime.ipc.limits import Limits
@@ -221,9 +224,12 @@ class Broker:
 
     async def listen(self, listener: socket.socket) -> None:
         """Accept connections of a listening socket."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
-            lambda: Connection(self), sock=listener, backlog=self.limits.connections
+        serve: Callable[..., Awaitable[asyncio.Server]] = asyncio.get_running_loop().create_unix_server
+        # A loop that can take away the path of the socket that it closes does, if not told; this path is systemd's.
+        can_take_path = "cleanup_socket" in signature(serve).parameters
+        keep_path = {"cleanup_socket": False} if can_take_path else {}
+        self._server = await serve(
+            lambda: Connection(self), sock=listener, backlog=self.limits.connections, **keep_path
         )
 
     async def close(self) -> None:
