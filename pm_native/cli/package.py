@@ -16,6 +16,7 @@ from pm_native.unit.name import Scope
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
+    from pm_native.config.package import TextForm
     from pm_native.errors import Diagnostics
     from pm_native.model.package import Package
     from pm_native.model.project import Project
@@ -67,6 +68,7 @@ def package(  # noqa: PLR0913 - one per option
     of [package], programs that this host lacks are warnings.
     """
     from pm_native.cli.source import load_source  # noqa: PLC0415 - not for --help
+    from pm_native.config.package import MAINTAINER, VERSION  # noqa: PLC0415 - not for --help
     from pm_native.errors import Diagnostics  # noqa: PLC0415 - not for --help
     from pm_native.package.deb import build_deb  # noqa: PLC0415 - not for --help
     from pm_native.package.rpm import build_rpm  # noqa: PLC0415 - not for --help
@@ -74,6 +76,8 @@ def package(  # noqa: PLR0913 - one per option
     builders = [builder for builder, is_asked in ((build_deb, deb), (build_rpm, rpm)) if is_asked]
     if not builders:
         raise UsageError("which kind of package?", hint="--deb, --rpm or both")
+    _check_given("--version", version, VERSION)
+    _check_given("--maintainer", maintainer, MAINTAINER)
     problems = Diagnostics(strict=source.strict)
     project = load_source(source, Messages(), problems)
     given = replace(
@@ -128,10 +132,13 @@ def _staged(
         compile_options(source, Scope.SYSTEM, None),
         host=TargetHost(given.files, given.users),
         allow_missing=True,
+        python="/usr/bin/python3",
         runtime=RUNTIME,
         library="",
     )
     bundle = compile_project(project, options, problems)
+    # The broker's template is one of pm-native's own units.
+    needs_runtime = project.ipc is not None or any(RUNTIME in item.text for item in bundle.files)
     root.mkdir(mode=0o755)
     staged = stage(root, project.name, bundle, given, problems)
     return Build(
@@ -142,6 +149,23 @@ def _staged(
         package=given,
         staged=staged,
         units=list_units(project, bundle, staged),
-        needs_runtime=any(RUNTIME in item.text for item in bundle.files),
+        runtime=_own_version() if needs_runtime else None,
+        watches=any(process.watch is not None for process in project.processes),
         epoch=build_epoch(config.parent, config),
     )
+
+
+def _check_given(option: str, text: str | None, form: TextForm) -> None:
+    """UsageError where the value of an option is not what the key of the config takes."""
+    if text is not None and not form.matches(text):
+        raise UsageError(f"{option}: not valid: {text!r}", hint=form.hint)
+
+
+def _own_version() -> str:
+    """The version of pm-native, "" in a checkout that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - not for --help
+
+    try:
+        return version("pm-native")
+    except PackageNotFoundError:
+        return ""

@@ -76,9 +76,14 @@ def rules_file_name(project: Project) -> str:
     return f"{project.name}.ipc.env"
 
 
+def packaged_file(scope: Scope) -> str:
+    """Where a package of pm-native's has the template of the broker."""
+    return f"{_VENDOR[scope]}/{PREFIX}@.service"
+
+
 def is_packaged(options: CompileOptions) -> bool:
     """Whether a package has installed the templates on the host."""
-    return options.host.exists(f"{_VENDOR[options.scope]}/{PREFIX}@.service")
+    return options.host.exists(packaged_file(options.scope))
 
 
 def unit_settings(project: Project) -> Iterator[Setting]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pm_native.config.package_keys import PACKAGED_FILES
@@ -14,9 +15,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.config.decoder import TableDecoder, Values
 
-_MAINTAINER = re.compile(r"[^<>\n]*\S <[^<>\s@]+@[^<>\s@]+>")
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """What a text has to look like, and how that is told."""
+
+    pattern: re.Pattern[str]
+    hint: str
+
+    def matches(self, text: str) -> bool:
+        """Whether all of the text is of this form."""
+        return self.pattern.fullmatch(text) is not None
+
+
+MAINTAINER = TextForm(
+    re.compile(r"[^<>\n]*\S <[^<>\s@]+@[^<>\s@]+>"), "a name and an address: Ann Ops <ann@shop.example>"
+)
 # What dpkg and rpm both take: no hyphen, which ends the version of the program in both.
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.+~]*")
+VERSION = TextForm(
+    re.compile(r"[0-9][A-Za-z0-9.+~]*"), "digits first, then letters, digits, '.', '+' and '~'"
+)
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 
 
@@ -30,12 +48,8 @@ class PackageDecoder:
     def decode(self, values: Values, node: Node) -> Package:
         """The package of the decoded `values` of `node`; what is wrong is added to the problems and left out."""
         return Package(
-            version=self._matching(
-                values, "version", _VERSION, "digits first, then letters, digits, '.', '+' and '~'"
-            ),
-            maintainer=self._matching(
-                values, "maintainer", _MAINTAINER, "a name and an address: Ann Ops <ann@shop.example>"
-            ),
+            version=self._matching(values, "version", VERSION),
+            maintainer=self._matching(values, "maintainer", MAINTAINER),
             summary=str(values.get("summary", "")),
             description=str(values.get("description", "")),
             license=str(values.get("license", "")),
@@ -49,14 +63,14 @@ class PackageDecoder:
             span=node.span,
         )
 
-    def _matching(self, values: Values, name: str, pattern: re.Pattern[str], hint: str) -> str | None:
+    def _matching(self, values: Values, name: str, form: TextForm) -> str | None:
         value = values.get(name)
         if not isinstance(value, str):
             return None
-        if pattern.fullmatch(value) is None:
+        if not form.matches(value):
             place = self.decoder.origins[f"package.{name}"]
             self.decoder.problems.error(
-                place, f"not a valid {name}: {value!r}", code=f"bad-{name}", hint=hint
+                place, f"not a valid {name}: {value!r}", code=f"bad-{name}", hint=form.hint
             )
             return None
         return value

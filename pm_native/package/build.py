@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
 DEFAULT_LICENSE = "proprietary"
 # git describe: the tag, how many commits are behind it, the commit.
-_DESCRIBED = re.compile(r"v?([0-9][A-Za-z0-9.+~]*)-([0-9]+)-g([0-9a-f]+)(-dirty)?")
+_DESCRIBED = re.compile(r"v?([0-9][A-Za-z0-9.+-]*)-([0-9]+)-g([0-9a-f]+)(-dirty)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """One package to build. `epoch` is the time, in seconds, that its files and entries bear."""
+    """One package to build. `epoch` is the time, in seconds, that its files and entries bear.
+
+    `runtime` is the version of pm-native that its units need, "" for any, None where they need none; `watches`: a unit
+    watches files.
+    """
 
     name: str
     project: str
@@ -37,7 +41,8 @@ class Build:
     package: Package
     staged: Staged
     units: tuple[ListedUnit, ...]
-    needs_runtime: bool
+    runtime: str | None
+    watches: bool
     epoch: int
 
     @property
@@ -101,6 +106,7 @@ def version_of_git(folder: Path) -> str | None:
     if match is None:
         return None
     version, commits, commit, dirty = match.groups()
+    version = version.replace("-", "~")  # 1.0.0-rc.1 comes before 1.0.0, for dpkg and rpm, too
     since = f"+{commits}.g{commit}" if commits != "0" or dirty else ""
     return f"{version}{since}{'.dirty' if dirty else ''}"
 

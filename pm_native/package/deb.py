@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SCRIPTS = {
     "preinst": "case $1 in\n    install | upgrade) before_files ;;\nesac\n",
-    "postinst": "case $1 in\n    configure) after_files ;;\nesac\n",
+    "postinst": "case $1 in\n    configure) after_files ;;\n    abort-upgrade) after_abort ;;\nesac\n",
     "prerm": "case $1 in\n    remove) before_removal ;;\nesac\n",
     "postrm": "case $1 in\n    remove) after_removal last ;;\nesac\n",
 }
@@ -65,8 +65,10 @@ def build_deb(build: Build, output: Path) -> Path:
 
 def _control(build: Build, architecture: str, size: int) -> Iterator[str]:
     depends = [*build.package.depends, "systemd (>= 249)"]
-    if build.needs_runtime:
-        depends.append("pm-native")
+    if build.runtime is not None:
+        depends.append(f"pm-native (>= {build.runtime})" if build.runtime else "pm-native")
+    if build.watches:
+        depends.append("python3-inotify")
     yield f"Package: {build.name}\nVersion: {build.version}\nArchitecture: {architecture}\n"
     yield f"Maintainer: {build.maintainer}\nInstalled-Size: {size}\nDepends: {', '.join(depends)}\n"
     if build.package.homepage:

@@ -3,8 +3,8 @@
     DIGEST MODE START UNIT
 
 DIGEST is of all that the unit is made of: its files, the environment files, the installed files of its process. MODE is
-what an upgrade does when it differs: restart, roll (one instance after the other), keep. START is `start` where it runs
-from the first installation on, else `no`. The lines are in the order in which the units start.
+what an upgrade does when it differs: restart, roll (one instance after the other), keep; or, differing or not, pause: it
+stops while the files are replaced. START is `start` where it runs from the first installation on, else `no`. The lines are in the order in which the units start.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def list_units(project: Project, bundle: Bundle, staged: Staged) -> tuple[Listed
 
 def _mode(unit: BundleUnit) -> str:
     # Targets and slices have nothing to restart but their members, which are listed themselves.
-    return "keep" if unit.name.endswith((".target", ".slice")) else _MODES[unit.on_change]
+    if unit.name.endswith((".target", ".slice")):
+        return "keep"
+    # A watcher would restart its process while half of the new files are there.
+    return "pause" if unit.helper == "watch" else _MODES[unit.on_change]
 
 
 def _content(directory: PurePosixPath, staged: Staged) -> str:

@@ -75,8 +75,12 @@ def _spec(build: Build) -> Iterator[str]:
     yield f"License: {_plain(build.license)}\nPackager: {_plain(build.maintainer)}\n"
     yield f"URL: {_plain(build.package.homepage)}\n" if build.package.homepage else ""
     yield "AutoReqProv: no\nRequires: systemd >= 249\n"
-    for name in (*build.package.rpm_depends, *(["pm-native"] if build.needs_runtime else [])):
+    for name in build.package.rpm_depends:
         yield f"Requires: {_plain(name)}\n"
+    if build.runtime is not None:
+        yield f"Requires: pm-native >= {build.runtime}\n" if build.runtime else "Requires: pm-native\n"
+    if build.watches:
+        yield "Requires: python3dist(inotify)\n"
     yield f"\n%description\n{textwrap.fill(_plain(build.description), 78)}\n"
     yield f"\n%install\nmkdir -p %{{buildroot}}\ncp -a {_plain(str(build.staged.root))}/. %{{buildroot}}/\n"
     for section, calls in _SCRIPTS.items():

@@ -7,7 +7,9 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pm_native.compile.host import Account, Host
+from pm_native.compile.ipc import packaged_file
 from pm_native.model.project import Project
+from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +21,16 @@ _FIRST_UID = 100  # of those that systemd-sysusers gives; which one it will be d
 
 
 class TargetHost(Host):
-    """This host with `files` where the package will put them, and with the `users` that it will make."""
+    """This host with `files` where the package will put them, the `users` that it will make, and pm-native from a package."""
 
     def __init__(self, files: Iterable[PackagedFiles], users: Iterable[str]) -> None:
         super().__init__(Path("/"))
         self._places = sorted(((str(item.target), str(item.source)) for item in files), reverse=True)
         self._users = frozenset(users)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file or folder on the host."""
+        return path == packaged_file(Scope.SYSTEM) or super().exists(path)
 
     def _real(self, path: str) -> str:
         """Where the path of a target host is to be seen here: in the source of what will be installed there."""

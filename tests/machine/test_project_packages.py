@@ -85,13 +85,23 @@ directory = "/var"
 command = ["/bin/sleep", "1000"]
 directory = "/var"
 
+[process.ill]
+command = "/bin/BODY"
+restart = "no"
+directory = "/var"
+
 [package]
 maintainer = "Ann Ops <ann@corner.example>"
 homepage = "https://corner.example"
 directory = "/srv/corner"
 users = ["corner"]
-files = [{ from = ".", to = "/srv/corner", exclude = ["dist", "*.toml"] }]
+files = [
+  { from = ".", to = "/srv/corner", exclude = ["dist", "*.toml"] },
+]
 """
+# A file of another package, which dpkg does not let go.
+TAKEN = 'files = [\n  { from = "server.py", to = "/usr/bin/env" },\n'
+UNINSTALLABLE = "3.0.0"
 API = tuple(f"corner-api@{number}.service" for number in (1, 2, 3))
 
 
@@ -130,12 +140,15 @@ def clean(kind: Kind) -> Iterator[Machine]:
         yield machine
 
 
-def package(folder: Path, kind: Kind, version: str, extra: str) -> Path:
-    """The package of the project at this version, with one process called `extra`."""
+def package(folder: Path, kind: Kind, version: str, extra: str, *, body: str = "false") -> Path:
+    """The package of the project at this version, with one process called `extra`, and one that runs `body`."""
     source = folder / version
     source.mkdir()
     (source / "server.py").write_text(SERVER.replace("VERSION", version), encoding="utf-8")
-    (source / "pm-native.toml").write_text(CONFIG.replace("EXTRA", extra), encoding="utf-8")
+    config = CONFIG.replace("EXTRA", extra).replace("BODY", body)
+    if version == UNINSTALLABLE:
+        config = config.replace("files = [\n", TAKEN)
+    (source / "pm-native.toml").write_text(config, encoding="utf-8")
     words = [sys.executable, "-m", "pm_native", "package", kind.option, "--version", version]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     run = subprocess.run(words, cwd=source, env=environment, capture_output=True, text=True, check=False)
@@ -147,14 +160,28 @@ def pids(machine: Machine, *units: str) -> list[str]:
     return [machine.show(unit, "MainPID")["MainPID"] for unit in units]
 
 
+def check_that_a_failed_upgrade_leaves_all_running(clean: Machine, kind: Kind, folder: Path) -> None:
+    """What it has stopped for the files of its own, which did not come, runs again."""
+    api = pids(clean, *API)
+    refused = clean.run(
+        [*kind.install, put(clean, package(folder, kind, UNINSTALLABLE, "newer"))], check=False
+    )
+    assert "trying to overwrite '/usr/bin/env'" in refused.stderr
+    assert pids(clean, *API) == api
+    clean.wait_until("corner-new.service", ActiveState="active")
+    assert clean.run(["sh", "-c", "ls /run/corner.* || true"]).stdout == ""
+
+
 def test_project_is_installed_upgraded_under_load_and_removed(
     clean: Machine, kind: Kind, tmp_path: Path
 ) -> None:
-    first, second = package(tmp_path, kind, "1.0.0", "old"), package(tmp_path, kind, "2.0.0", "new")
+    first = package(tmp_path, kind, "1.0.0", "old")
+    second = package(tmp_path, kind, "2.0.0", "new", body="sleep 1000")
     clean.run([*kind.install, put(clean, first)])
     for unit in (*API, "corner-clock.service", "corner-old.service"):
         clean.wait_until(unit, ActiveState="active")
     assert clean.run(["systemctl", "is-enabled", "corner.target"]).stdout == "enabled\n"
+    clean.wait_until("corner-ill.service", ActiveState="failed")
     clock, api = pids(clean, "corner-clock.service"), pids(clean, *API)
     readable = "find /usr/share /usr/lib/systemd /var/lib/dpkg/info -perm -004 -type f 2>/dev/null"
     assert clean.run(["sh", "-c", f"grep -l very-hush $({readable})"], check=False).stdout == ""
@@ -171,12 +198,16 @@ def test_project_is_installed_upgraded_under_load_and_removed(
     assert set(pids(clean, *API)).isdisjoint(api)
     assert clean.show("corner-old.service", "LoadState") == {"LoadState": "not-found"}
     clean.wait_until("corner-new.service", ActiveState="active")
+    clean.wait_until("corner-ill.service", ActiveState="active")
+    if kind.option == "--deb":
+        check_that_a_failed_upgrade_leaves_all_running(clean, kind, tmp_path)
 
     clean.run(kind.remove)
+    assert clean.run(["sh", "-c", "ls /run/corner.* || true"]).stdout == ""
     left = clean.run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "corner*"]).stdout
     assert left == ""
     assert clean.run(["sh", "-c", "pgrep -u corner || echo none"]).stdout == "none\n"
-    gone = ("/srv/corner", "/etc/pm-native", "/usr/lib/systemd/system/corner.target", "/run/corner.units")
+    gone = ("/srv/corner", "/etc/pm-native", "/usr/lib/systemd/system/corner.target")
     assert [path for path in gone if clean.path(path).exists()] == []
     assert clean.run(["systemctl", "is-enabled", "corner.target"], check=False).stdout != "enabled\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -121,13 +122,49 @@ def test_program_is_found_where_the_package_will_put_it(folder: Folder) -> None:
     assert str(folder.path) not in unit
 
 
-def test_same_project_makes_the_same_bytes(folder: Folder) -> None:
+@pytest.mark.parametrize("kind", ["deb", "rpm"])
+def test_same_project_makes_the_same_bytes(kind: str, folder: Folder) -> None:
+    if kind == "rpm" and shutil.which("rpmbuild") is None:
+        pytest.skip("there is no rpmbuild to build with")
     whole(folder)
-    debs = []
+    found = []
     for output in ("one", "two"):
-        assert folder.package("-o", output)[0] == 0
-        debs.append((folder.path / output / "corner_1.2.0_all.deb").read_bytes())
-    assert debs[0] == debs[1]
+        assert run(["package", f"--{kind}", "-o", output]) == 0
+        (package,) = (folder.path / output).iterdir()
+        found.append((package.name, package.read_bytes()))
+    assert found[0] == found[1]
+
+
+def test_package_depends_on_what_its_units_run_by(folder: Folder) -> None:
+    def depends() -> str:
+        assert folder.package("-o", "out")[0] == 0
+        deb = folder.path / "out/corner_1.2.0_all.deb"
+        run = subprocess.run(
+            ["dpkg-deb", "--field", deb, "Depends"], capture_output=True, text=True, check=True
+        )
+        return run.stdout.rstrip()
+
+    whole(folder)
+    assert depends() == "systemd (>= 249)"
+    # The broker's units are those of pm-native's package, whether or not that is on this host.
+    folder.write("pm-native.toml", WHOLE.replace('name = "corner"', 'name = "corner"\nipc = true'))
+    ours = f"systemd (>= 249), pm-native (>= {version('pm-native')})"
+    assert depends() == ours
+    folder.write("pm-native.toml", WHOLE.replace('"3000"]', '"3000"]\nwatch = "data.csv"'))
+    assert depends() == f"{ours}, python3-inotify"
+
+
+def test_watcher_is_stopped_while_files_are_replaced(folder: Folder) -> None:
+    whole(folder)
+    folder.write("pm-native.toml", WHOLE.replace('"3000"]', '"3000"]\nwatch = "data.csv"'))
+    assert folder.package()[0] == 0
+    subprocess.run(
+        ["dpkg-deb", "-x", folder.path / "dist/corner_1.2.0_all.deb", folder.path / "tree"], check=True
+    )
+    lines = (folder.path / "tree/usr/share/corner/units.list").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[1:] for line in lines if line.endswith("-watch.service")] == [
+        ["pause", "start", "corner-api-watch.service"]
+    ]
 
 
 def test_digest_of_a_unit_follows_its_files_and_its_secrets(folder: Folder) -> None:
@@ -169,6 +206,8 @@ def test_version_is_that_of_the_newest_tag_with_the_commits_since(folder: Folder
     git(folder, "commit", "--allow-empty", "-m", "two")
     assert folder.package()[1].startswith("dist/corner_3.1+1.g")
     assert folder.package("--version", "4.0")[1] == "dist/corner_4.0_all.deb\n"
+    git(folder, "tag", "v3.2.0-rc.1")
+    assert folder.package()[1] == "dist/corner_3.2.0~rc.1_all.deb\n"
 
 
 # The table begins in line 5 of the config, what follows its version and maintainer in line 8.
@@ -210,6 +249,13 @@ def test_what_cannot_be_packaged_is_told_with_its_place_and_nothing_is_written(
     assert (code, out) == (78, "")
     lines = [line.removeprefix("pm-native.toml") for line in err.splitlines() if ": error: " in line]
     assert "".join(f"{line}\n" for line in lines) == REFUSED[package]
+    assert not (folder.path / "dist").exists()
+
+
+@pytest.mark.parametrize("option", [("--version", "v1"), ("--maintainer", "Ann\nDepends: x")])
+def test_option_is_held_to_what_the_key_takes(option: tuple[str, str], folder: Folder) -> None:
+    whole(folder)
+    assert folder.package(*option)[:2] == (64, "")
     assert not (folder.path / "dist").exists()
 
 
