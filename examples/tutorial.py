@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 PLACE = "/srv/hello"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-FILE = re.compile(r"`([\w.-]+)`:\n\n\Z")
+FILE = re.compile(r"`([\w-]+\.[\w.]+)`:\n\n\Z")
 
 
 def main() -> int:

@@ -139,7 +139,8 @@ def main_page() -> Page:
             ".PP",
             prose(
                 "A config is compiled to unit files, a plan shows what differs from what runs and why, and apply makes it"
-                " so. Nothing of pm-native runs afterwards: day to day, use `systemctl` and `journalctl`."
+                " so. What a config asks for and systemd lacks (health checks, watched files, messages) runs beside the programs that"
+                " need it, and nothing else of pm-native does: day to day, use `systemctl` and `journalctl`."
             ),
         )
         yield ".SH COMMANDS"
@@ -168,7 +169,7 @@ def command_page(name: str) -> Page:
 
     def lines() -> Iterator[str]:
         yield from head(f"pm-native-{name}", 1, COMMANDS[name])
-        context = click.Context(command, info_name=f"pm-native {name}")
+        context = click.Context(command, info_name=f"pm-native {name}", help_option_names=["-h", "--help"])
         yield ".SH SYNOPSIS"
         yield from _synopsis(command, context)
         yield ".SH DESCRIPTION"

@@ -145,9 +145,8 @@ restart_socket() {
     for service in $services; do
         if systemctl --quiet is-active "$service"; then running="$running $service"; fi
     done
-    [ -z "$running" ] || systemctl stop $running
-    systemctl restart "$1" || tell_failed
-    [ -z "$running" ] || systemctl start $running || tell_failed
+    systemctl stop "$1" $running
+    systemctl start "$1" $running || tell_failed
 }
 
 # A unit that fails is told and does not fail the package: the units are installed, and systemd is where to look.
