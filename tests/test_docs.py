@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
+import click
 import pytest
 
-from pm_native.cli.commands import COMMANDS
+from pm_native.cli.commands import COMMANDS, module_of
+from pm_native.cli.main import run
 from pm_native.compile.host import Account, Host, Program
 from pm_native.compile.options import CompileOptions
 from pm_native.compile.project import compile_project
@@ -21,7 +24,7 @@ from pm_native.config.reference import reference_page
 from pm_native.errors import ConfigError, Diagnostics, ExitCode, Source
 from pm_native.importers.base import ImportOptions
 from pm_native.importers.reference import formats_page
-from pm_native.importers.registry import importer
+from pm_native.importers.registry import importer, importers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,3 +255,76 @@ def test_procfile_example_says_what_is_different() -> None:
         "procfile.target",
     ]
     assert told == ["note: procfile-instances", "note: procfile-ports", "note: procfile-release"]
+
+
+# The guides, and what the config before is called.
+GUIDES = {
+    "circus": "circus.ini",
+    "compose": "compose.yaml",
+    "pm2": "ecosystem.config.js",
+    "process-compose": "process-compose.yaml",
+    "procfile": "Procfile",
+    "supervisord": "supervisord.conf",
+    "tuix": "processes.json",
+}
+
+
+def test_there_is_a_guide_for_each_format() -> None:
+    assert {path.stem.removeprefix("migrating-from-") for path in DOCS.glob("migrating-from-*.md")} == {
+        *GUIDES
+    }
+    assert {found.name for found in importers()} == {*GUIDES}
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_config_after_is_what_import_makes_of_the_config_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if GUIDES[name].endswith(".js") and shutil.which("node") is None:
+        pytest.skip("an ecosystem file is evaluated by Node")
+    text = (DOCS / f"migrating-from-{name}.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Before and after\n")[2].partition("\n## ")[0]
+    (_, before), (language, after) = [
+        (match["language"], match["text"]) for match in _FENCE.finditer(section)
+    ]
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / GUIDES[name]).write_text(before, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    assert run(["import", GUIDES[name], "--print"]) == ExitCode.OK
+    made = "".join(
+        line for line in capsys.readouterr().out.splitlines(keepends=True) if not line.startswith("#")
+    )
+    assert (language, after.strip()) == ("toml", made.replace(str(folder), "/srv/shop").strip())
+
+
+def shown_commands(path: Path) -> Iterator[list[str]]:
+    """The command lines of pm-native that the guide shows, but for a bare name."""
+    for text in code(path):
+        for line in text.splitlines():
+            for part in re.split(r"&&|\||;|\s#\s", line.strip().removeprefix("$ ")):
+                words = part.split()
+                if words[:1] == ["sudo"] and words[1:2] == ["pm-native"]:
+                    yield words[2:]
+                elif words[:1] == ["pm-native"] and len(words) > 2:
+                    yield words[1:]
+
+
+def loaded_command(name: str) -> click.Command:
+    module = module_of(name)
+    found = getattr(import_module(f"pm_native.cli.{module}"), module)
+    assert isinstance(found, click.Command)
+    return found
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_commands_of_the_guide_can_be_run_as_they_stand(name: str) -> None:
+    wrong = []
+    for command, *words in shown_commands(DOCS / f"migrating-from-{name}.md"):
+        try:
+            loaded_command(command).make_context(command, words)
+        except click.BadParameter as error:  # a file that is not here is no mistake
+            wrong += [f"{command} {words}: {error}"] if isinstance(error, click.MissingParameter) else []
+        except click.UsageError as error:
+            wrong.append(f"{command} {words}: {error}")
+    assert wrong == []

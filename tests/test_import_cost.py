@@ -101,3 +101,26 @@ def test_what_is_installed_is_switched_without_configs_and_their_compiler() -> N
         "pm_native.compile.scale",
         "pm_native.compile.unit_file",
     }
+
+
+BROKER = """
+import runpy, sys
+from pathlib import Path
+main = Path("pm_native/runtime/ipc/__main__.py")
+try:
+    runpy.run_path(str(main), run_name="__main__")
+except SystemExit:
+    pass
+late = {"ast", "tokenize"} if sys.version_info >= (3, 13) else {"tokenize"}
+assert not any(sys.modules[name].__dict__.get("__file__") for name in late), late
+import ast, inspect
+assert isinstance(ast.parse("1").body[0], ast.Expr)
+assert inspect.getsource(main.open).lstrip().startswith("def open(")
+print(*sys.modules)
+"""
+
+
+def test_broker_loads_no_tls_and_reads_source_text_only_when_asked() -> None:
+    modules = loaded(BROKER)
+    assert "_ssl" not in modules
+    assert {"ast", "tokenize", "_ast"} <= modules

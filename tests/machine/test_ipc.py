@@ -194,6 +194,24 @@ print(done)
     until(lambda: request(desk, "POST", "/user?id=8") == {"told": 3}, what=lambda: "in vain")
 
 
+def test_broker_that_hangs_is_ended_and_its_clients_find_the_next(desk: Site) -> None:
+    drop_in = f"/run/systemd/system/{BROKER}.d/soon.conf"
+    desk.machine.write(drop_in, "[Service]\nWatchdogSec=2s\n")  # not 30 s: nobody waits for that here
+    desk.machine.systemctl("daemon-reload")
+    desk.machine.systemctl("restart", BROKER)
+    until(lambda: len(serving(desk)) == 5, what=lambda: "in vain")
+    before = {unit: desk.machine.show(unit, "InvocationID") for unit in (BROKER, "desk-web.service")}
+    desk.machine.systemctl("kill", "-s", "STOP", BROKER, check=False)
+    until(lambda: desk.machine.show(BROKER, "InvocationID") != before[BROKER], what=lambda: "it still hangs")
+    assert any("Watchdog timeout" in line for line in desk.machine.journal(BROKER))
+    desk.machine.run(["rm", drop_in])
+    desk.machine.systemctl("daemon-reload")
+    desk.machine.systemctl("restart", BROKER)  # what it counts with is told at its start
+    until(lambda: len(serving(desk)) == 5, what=lambda: "in vain")
+    assert request(desk, "GET", "/resize?image=6")["image"] == 6
+    assert desk.machine.show("desk-web.service", "InvocationID") == before["desk-web.service"]
+
+
 def test_second_apply_does_nothing_and_new_rules_restart_the_broker_alone(desk: Site) -> None:
     assert desk.applied().steps == []
     before = desk.machine.show("desk-web.service", "InvocationID")

@@ -14,6 +14,20 @@ if not __package__:  # run as a file, isolated: the path has nothing of ours yet
 # asyncio imports ssl where it can: a quarter of the memory of a broker that never encrypts.
 sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # what the import system takes for "there is none"
 
+
+class Later(type(sys)):  # type: ignore[misc]  # the type of modules
+    """A module that is loaded when something in it is asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(__import__(self.__name__), name)
+
+
+# asyncio imports inspect, which imports these for reading source text: that nobody does here.
+for module in ("ast", "tokenize"):
+    sys.modules.setdefault(module, Later(module))
+
 from pm_native.runtime.ipc.serve import main  # noqa: E402 - after the path
 
 sys.exit(main(sys.argv[1:]))
