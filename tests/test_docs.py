@@ -328,3 +328,11 @@ def test_commands_of_the_guide_can_be_run_as_they_stand(name: str) -> None:
         except click.UsageError as error:
             wrong.append(f"{command} {words}: {error}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guide_begins_with_what_apply_needs(name: str) -> None:
+    console = next(
+        text for language, text in fences(DOCS / f"migrating-from-{name}.md") if language == "console"
+    )
+    assert "pm-native migrate" in console or "pm-native generate" in console.partition("pm-native apply")[0]
