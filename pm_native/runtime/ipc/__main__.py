@@ -18,6 +18,8 @@ sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # what the import
 class Later(type(sys)):  # type: ignore[misc]  # the type of modules
     """A module that is loaded when something in it is asked for."""
 
+    __name__: str
+
     def __getattr__(self, name: str) -> object:
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -25,8 +27,8 @@ class Later(type(sys)):  # type: ignore[misc]  # the type of modules
 
 
 # asyncio imports inspect, which imports these for reading source text: that nobody does here.
-for module in ("ast", "tokenize"):
-    sys.modules.setdefault(module, Later(module))
+for late in ("ast", "tokenize"):
+    sys.modules.setdefault(late, Later(late))
 
 from pm_native.runtime.ipc.serve import main  # noqa: E402 - after the path
 
