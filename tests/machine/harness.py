@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -329,8 +330,13 @@ def own_python() -> Path:
 
 
 def needed_binds(root: Root, python: Path) -> list[Path]:
-    """What has to be mounted into the machine to be there: the checkout, and an interpreter it would not see."""
+    """What has to be mounted into the machine to be there: the checkout, and an interpreter it would not see.
+
+    PM2, which Debian does not have, is the host's on every root: its folder, and no `pm2` on PATH but where it is the host.
+    """
     wanted = [CHECKOUT]
+    if root.name != "host" and (folder := pm2_folder()) is not None:
+        wanted.append(folder)
     if root.name == "host":
         wanted += [
             place
@@ -338,6 +344,12 @@ def needed_binds(root: Root, python: Path) -> list[Path]:
             if is_hidden(place) and not place.is_relative_to(CHECKOUT)
         ]
     return list(dict.fromkeys(wanted))
+
+
+def pm2_folder() -> Path | None:
+    """Where npm has installed PM2 on this host."""
+    program = shutil.which("pm2")
+    return Path(program).resolve().parent.parent if program else None
 
 
 def is_hidden(path: Path) -> bool:

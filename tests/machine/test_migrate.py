@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.machine.harness import until
+from tests.machine.harness import pm2_folder, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,9 +177,11 @@ def test_supervisord_is_left_process_by_process(supervisord: Machine) -> None:
 
 
 @pytest.fixture
-def pm2(host_machine: Machine) -> Iterator[Machine]:
-    machine = host_machine
-    needs(machine, "pm2")
+def pm2(machine: Machine) -> Iterator[Machine]:
+    if (folder := pm2_folder()) is None:
+        pytest.skip("there is no pm2 on this host")
+    needs(machine, "node")
+    machine.run(["ln", "-sfn", f"{folder}/bin/pm2", "/usr/local/bin/pm2"])
     write_programs(machine, "moved2", "PM2_HOME")
     machine.write("/srv/moved2/ecosystem.config.js", PM2)
     machine.run(["pm2", "start", "ecosystem.config.js"], cwd="/srv/moved2")
