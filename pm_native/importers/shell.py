@@ -131,8 +131,13 @@ def _word_end(text: str, position: int, special: set[str]) -> int | None:
 
 def _variables(text: str) -> tuple[str, ...]:
     """The variables that the line takes from its environment: those with a default and its own are not."""
-    parts = [part for part in _PART.findall(text) if part[0] not in "'\\"]
-    outside = "".join(part.replace("\\$", "") for part in parts)
+    outside = expanded_part(text)
     own = {match[1] or match[2] or match[3] for match in _ASSIGNED.finditer(outside)}
     names = (match[1] or match[2] for match in _EXPANSION.finditer(outside))
     return tuple(dict.fromkeys(name for name in names if name not in own))
+
+
+def expanded_part(text: str) -> str:
+    """What of the line a shell looks at for variables: neither what is in single quotes nor a $ behind a backslash."""
+    parts = [part for part in _PART.findall(text) if part[0] not in "'\\"]
+    return "".join(part.replace("\\$", "") for part in parts)

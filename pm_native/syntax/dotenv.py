@@ -116,6 +116,8 @@ def _difference(value: str, usual: str | None) -> str:
         return "takes a # in the value for a comment"
     if value.rstrip() == usual:
         return "keeps the spaces behind the value"
+    if value.lstrip() == usual:
+        return "keeps the spaces before the value"
     if "".join(value.split()) == "".join(usual.split()):
         return "takes spaces out of the value"
     if value[1:-1] == usual or (value[:1] in "\"'" and value[:1] != usual[:1]):

@@ -132,6 +132,6 @@ def _with_path(item: Node, directory: Path, key: str) -> Node:
 
 def _absolute(node: Node, directory: Path) -> Node:
     text = str(node.value)
-    if text.startswith("~"):
+    if text.startswith("~"):  # of whoever runs this: `Service` knows
         return node
     return node.with_value(os.path.normpath(directory / text))

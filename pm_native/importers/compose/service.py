@@ -326,8 +326,15 @@ class Service:
             else:
                 parts = scalar_text(item).split(":")
                 source, target = (parts[0], parts[1]) if len(parts) > 1 else (None, None)
-            if source and target and source.startswith("/"):
-                yield source, target
+            if source and target and source.startswith(("/", "~")):
+                yield self._path(source), target
+
+    def _path(self, text: str) -> str:
+        """A path of the host: `~` is the home of whoever runs this, another one starts at the folder of the service."""
+        home = self.composed.environ.get("HOME")
+        if home and (text == "~" or text.startswith("~/")):
+            text = f"{home}{text[1:]}"
+        return os.path.normpath(self.folder / text)
 
     def _identity(self) -> tuple[str | None, str | None]:
         user, group = self.ours.text("user"), self.ours.text("group")
@@ -389,6 +396,6 @@ class Service:
                 environ = None if table.text("format") == "raw" else environ
             if isinstance(path.value, str):
                 asked_at = path.span if required else None
-                file = Path(os.path.normpath(self.folder / path.value))
+                file = Path(self._path(path.value))
                 found |= self.files.environment(file, Dialect.DOTENV, asked_at=asked_at, environ=environ)
         return found

@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from pm_native.importers.files import Files
     from pm_native.syntax.node import Node
 
-_TEMPLATE = re.compile(r"\{\{-?\s*\.([A-Za-z_]\w*)\s*-?\}\}")
+# `{{.NAME}}`, and `{{ "text" }}`, which is how braces for another program are written.
+_TEMPLATE = re.compile(
+    r"""\{\{-?\s*(?:\.(?P<name>[A-Za-z_]\w*)|"(?P<text>(?:[^"\\]|\\.)*)"|`(?P<raw>[^`]*)`)\s*-?\}\}"""
+)
+_GO_ESCAPE = re.compile(r"\\(.)")
 _INSTANCES_MAX = 10_000
 _COMPLETED = frozenset({"process_completed", "process_completed_successfully"})
 _CONDITIONS = {
@@ -121,6 +125,10 @@ def variables_of(entries: Entries, key: str, problems: Diagnostics) -> dict[str,
     return found
 
 
+def _unescaped(match: re.Match[str]) -> str:
+    return {"n": "\n", "t": "\t"}.get(match[1], match[1])
+
+
 class Reader:
     """Reads one process; `exits` is whether its end can be the end of the project."""
 
@@ -193,7 +201,7 @@ class Reader:
         return self.entries.place(key)
 
     def expand(self, key: str, entries: Entries | None = None) -> str:
-        """A text with `{{.NAME}}` replaced; "" where there is none."""
+        """A text with `{{.NAME}}` and `{{ "text" }}` replaced; "" where there is none."""
         entries = entries or self.entries
         text = entries.text(key) or ""
         if "{{" not in text or (key == "command" and self.entries.flag("is_template_disabled")):
@@ -201,16 +209,19 @@ class Reader:
         place = entries.nodes(key)[0].span
 
         def value(match: re.Match[str]) -> str:
-            if match[1] == "PC_REPLICA_NUM" and match[1] not in self.variables:
+            name = match["name"]
+            if name is None:
+                return match["raw"] or _GO_ESCAPE.sub(_unescaped, match["text"] or "")
+            if name == "PC_REPLICA_NUM" and name not in self.variables:
                 return self._replica(key, place)
-            if match[1] in self.variables:
-                return scalar_text(self.variables[match[1]])
+            if name in self.variables:
+                return scalar_text(self.variables[name])
             hint = "set it below `vars:`"
             self.problems.error(place, f"{match[0]} is not set", code="process-compose-template", hint=hint)
             return ""
 
         expanded = _TEMPLATE.sub(value, text)
-        if "{{" in expanded:
+        if "{{" in _TEMPLATE.sub("", text):
             hint = "write out what it stands for; is_template_disabled: true keeps {{ as it is"
             message = "a template of more than a name is not read"
             self.problems.error(place, message, code="process-compose-template", hint=hint)

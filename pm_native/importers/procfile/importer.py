@@ -18,7 +18,7 @@ from pm_native.importers.procfile.entries import read_entries
 from pm_native.importers.procfile.fields import FIELDS
 from pm_native.importers.procfile.ports import INSTANCES_MAX, Ports
 from pm_native.importers.procfile.tools import DEFAULT, TOOLS, read_settings
-from pm_native.importers.shell import read_shell_line
+from pm_native.importers.shell import expanded_part, read_shell_line
 from pm_native.model.names import is_name, nearest_name
 from pm_native.model.project import (
     SECOND,
@@ -315,6 +315,20 @@ class _Reader:
         settings = self.settings
         return name not in settings.ignored and (not settings.only or name in settings.only)
 
+    def _tell_filled_in(self, entry: Entry, environment: dict[str, Variable]) -> None:
+        """A warning for each `$NAME` that the tool itself would replace, and no shell does."""
+        text, expanded = entry.command, expanded_part(entry.command)
+        names = [
+            name
+            for name in sorted({*environment, "PORT", self.tool.name_variable})
+            if text.count(f"${name}") > len(re.findall(rf"\${re.escape(name)}(?!\w)", expanded))
+        ]
+        if names:
+            listed = ", ".join(f"${name}" for name in names)
+            message = f"{self.tool.name} fills in {listed} also in single quotes, behind a backslash and before other letters"
+            hint = "here the shell alone does: write the value, or ${NAME} outside of single quotes"
+            self.problems.warning(entry.command_span, message, code="procfile-filled-in", hint=hint)
+
     def check_command(self, entry: Entry, line: ShellLine, environment: dict[str, Variable]) -> None:
         """An error for a quote that is not closed, a warning for each variable that nothing sets."""
         if not line.is_closed:
@@ -325,6 +339,8 @@ class _Reader:
                 code="procfile-command",
                 hint=hint,
             )
+        if self.tool.fills_in:
+            self._tell_filled_in(entry, environment)
         missing = [name for name in line.variables if name not in environment and name not in _GIVEN]
         if missing:
             several = len(missing) > 1

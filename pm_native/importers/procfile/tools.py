@@ -24,6 +24,7 @@ class Tool:
 
     `name_format` is what a process is told of its name, in `name_variable`. With `env_port_wins` the first port of `.env` goes over
     the one of the command line. `signals_group` is whether the children of a program hear the stop signal, too.
+    One that `fills_in` puts the values of variables into the text of the command before a shell reads it.
     """
 
     name: str
@@ -35,12 +36,15 @@ class Tool:
     stop_signal: str = "SIGTERM"
     signals_group: bool = True
     env_port_wins: bool = False
+    fills_in: bool = False
 
 
 _LOOSE = re.compile(r"([A-Za-z0-9_-]+):[ \t]*(\S.*)")
 _STRICT = re.compile(r"([A-Za-z0-9_-]+):[ \t]+(\S.*)")
 TOOLS = {
-    "foreman": Tool(name="foreman", entry=_LOOSE, settings=".foreman", others=0, signals_group=False),
+    "foreman": Tool(
+        name="foreman", entry=_LOOSE, settings=".foreman", others=0, signals_group=False, fills_in=True
+    ),
     "honcho": Tool(
         name="honcho", entry=_LOOSE, settings="", name_variable="HONCHO_PROCESS_NAME", env_port_wins=True
     ),
