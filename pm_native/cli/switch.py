@@ -68,10 +68,10 @@ def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, r
         return Wanted(bundle=bundle, problems=problems)
     bundle = read_set(generated or Path(DEFAULT_OUTPUT), trust)
     if bundle.scope is not scope:
-        option = "--user" if bundle.scope == "user" else "--system"
+        command = "pm-native generate --user" if scope is Scope.USER else "pm-native generate"
         raise UsageError(
             f"the set was generated for the {bundle.scope} manager",
-            hint=f"give {option}, or generate it again",
+            hint=f"give --{bundle.scope}, or run `{command}` first",
         )
     return Wanted(bundle=bundle, problems=problems)
 

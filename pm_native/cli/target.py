@@ -57,7 +57,8 @@ def manager_words(scope: Scope) -> str:
 
 def nothing_installed(layout: Layout) -> UnavailableError:
     """The error that no project is installed here; it says where else there are some."""
-    hint = "`pm-native apply` installs one"
+    command = "pm-native apply --user" if layout.scope is Scope.USER else "pm-native apply"
+    hint = f"`{command}` installs one"
     if layout.scope is not Scope.USER and installed_projects_of_user():
         hint = "you have some of your own: add --user"
     return UnavailableError(f"no project is installed in the {layout.scope} manager", hint=hint)

@@ -96,7 +96,7 @@ def test_nothing_installed_has_no_history(host: SwitchHost) -> None:
     said = host("history --user")
     assert (said.code, said.err) == (
         69,
-        "error: no project is installed in the user manager\n  hint: `pm-native apply` installs one\n",
+        "error: no project is installed in the user manager\n  hint: `pm-native apply --user` installs one\n",
     )
 
 

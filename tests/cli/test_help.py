@@ -61,7 +61,7 @@ Day to day, use systemctl and journalctl: the units are yours.
 
 Exit codes: 0 done, 1 failed, 2 plan has changes, 4 units failed, 64 usage,
 69 no systemd, 75 another run is at work, 77 not allowed, 78 bad config.
-More: docs/commands.md.
+More: man pm-native, docs/commands.md.
 """
 
 

@@ -165,7 +165,7 @@ def test_nothing_installed_is_said_with_the_way_out(host: CommandHost) -> None:
     said = host("status --user")
     assert (said.code, said.out) == (69, "")
     assert said.err == (
-        "error: no project is installed in the user manager\n  hint: `pm-native apply` installs one\n"
+        "error: no project is installed in the user manager\n  hint: `pm-native apply --user` installs one\n"
     )
 
 

@@ -88,7 +88,7 @@ def test_set_of_another_manager_is_refused(host: SwitchHost) -> None:
     said = host("plan --root .")
     assert (said.code, said.err) == (
         64,
-        "error: the set was generated for the user manager\n  hint: give --user, or generate it again\n",
+        "error: the set was generated for the user manager\n  hint: give --user, or run `pm-native generate` first\n",
     )
 
 
