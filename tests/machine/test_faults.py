@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from tests.machine.sites import Site
 
 FINE = '[process.{}]\ncommand = "/bin/sleep infinity"\n'
+# Ready once there is a file NAME.go.
 SLOW = """
-[process.{}]
-command = ["sh", "-c", "sleep 2; systemd-notify --ready; exec sleep infinity"]
+[process.{0}]
+command = ["sh", "-c", "until [ -e {0}.go ]; do sleep 0.05; done; systemd-notify --ready; exec sleep infinity"]
 notify = true
 """
 STUBBORN = """
@@ -44,20 +45,35 @@ def own_site(fresh_machine: Machine) -> Iterator[Site]:
 
 
 @contextmanager
-def applying(site: Site, waits_for: str) -> Iterator[subprocess.Popen[str]]:
-    """An apply in the background, at the moment when it waits for a unit to become ready."""
-    words: list[str | Path] = [site.machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
+def in_background(site: Site, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """An apply in the background."""
+    whole: list[str | Path] = [
+        site.machine.python,
+        "-m",
+        "pm_native",
+        "apply",
+        "-f",
+        "pm-native.toml",
+        *words,
+    ]
     with subprocess.Popen(
-        site.machine.command(words, cwd=site.folder),
+        site.machine.command(whole, cwd=site.folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as run:
         try:
-            site.machine.wait_until(waits_for, ActiveState="activating")
             yield run
         finally:
             run.kill()
+
+
+@contextmanager
+def applying(site: Site, waits_for: str) -> Iterator[subprocess.Popen[str]]:
+    """An apply in the background, at the moment when it waits for a unit to become ready."""
+    with in_background(site) as run:
+        site.machine.wait_until(waits_for, ActiveState="activating")
+        yield run
 
 
 def error_of(text: str) -> str:
@@ -80,14 +96,22 @@ def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
     site.config(SLOW.format("slow"))
     with applying(site, f"{site.name}-slow.service") as run:
         said = site.apply(code=75).stderr
+        site.write("slow.go", "")
         _, err = run.communicate(timeout=60)
     assert (run.returncode, "error" in err) == (0, False)
     site.config(SLOW.format("slow") + SLOW.format("late"))
-    with applying(site, f"{site.name}-late.service") as run:
-        waited = site.applied("--wait")
+    with applying(site, f"{site.name}-late.service") as run, in_background(site, "--wait") as second:
+        assert second.stderr is not None
+        assert any("waiting for its end" in line for line in second.stderr)
+        site.write("late.go", "")
         run.communicate(timeout=60)
+        out, _ = second.communicate(timeout=60)
     # It has waited for the other's end, and then there was nothing left to do.
-    assert (run.returncode, waited.steps) == (0, [])
+    assert (run.returncode, second.returncode, out) == (
+        0,
+        0,
+        f"{site.name}: nothing to do, 4 files unchanged\n",
+    )
     holder, _, rest = said.partition(") is changing this project")
     assert holder.startswith("error: pm-native apply (pid ")
     assert rest == "\n  hint: try again when it is done, or give --wait\n"
@@ -109,6 +133,8 @@ def test_apply_goes_on_when_bus_or_systemd_is_back_and_no_job_is_repeated(
             machine.systemctl("restart", "dbus.service")
         else:
             machine.systemctl("daemon-reexec", check=False)
+        for name in ("slow", "also"):
+            site.write(f"{name}.go", "")
         _, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
     waits = ": waiting for it to come back; no job is asked for twice"
@@ -174,7 +200,7 @@ def test_unit_that_ignores_sigterm_is_gone_when_its_time_is_over(site: Site) -> 
 
 def test_unit_that_never_gets_ready_is_told_when_its_time_is_over(site: Site) -> None:
     machine, unit = site.machine, f"{site.name}-mute.service"
-    mute = SLOW.format("mute").replace("sleep 2; systemd-notify --ready", "echo not yet")
+    mute = SLOW.format("mute").replace("until", "echo not yet; until")
     site.config(FINE.format("fine") + mute + '[process.mute.systemd.Service]\nTimeoutStartSec = "800ms"\n')
     failure = site.applied(code=4).failures[unit]
     assert (failure["words"], failure["result"]) == (
@@ -183,7 +209,8 @@ def test_unit_that_never_gets_ready_is_told_when_its_time_is_over(site: Site) ->
     )
     assert "not yet" in cast("list[str]", failure["journal"])
     assert machine.show(f"{site.name}-fine.service", "ActiveState") == {"ActiveState": "active"}
-    site.config(FINE.format("fine") + mute.replace("echo not yet", "systemd-notify --ready"))
+    site.write("mute.go", "")
+    site.config(FINE.format("fine") + mute)
     site.apply()
     assert machine.show(unit, "ActiveState") == {"ActiveState": "active"}
     assert site.applied().steps == []
@@ -229,6 +256,7 @@ def test_job_that_somebody_cancels_is_told_and_started_by_the_next_apply(site: S
         out, _ = run.communicate(timeout=60)
     assert run.returncode == 4
     assert f"{unit}: its job was cancel" in out
+    site.write("slow.go", "")
     site.apply()
     assert machine.show(unit, "ActiveState") == {"ActiveState": "active"}
     assert site.applied().steps == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 
@@ -83,11 +84,11 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
             where["silent"],
         ),
     }
-    assert later[0] in {
-        "it ended and waits for its next restart",
-        "it was restarted once within 0.6 s of its start",
-        "it was restarted 2 times within 0.6 s of its start",
-    }
+    # By when it is looked at, and how busy the host is.
+    assert re.fullmatch(
+        r"it ended and waits for its next restart|it was restarted (once|\d+ times) within 0\.6 s of its start",
+        str(later[0]),
+    )
     assert once[1:] == ("exit-code", "exit status 3", where["once"])
     assert once[0] in {  # by whether systemd sees its end before or after it calls the start done
         "it ended within 0.4 s of its start",
@@ -164,19 +165,19 @@ SLOW = """
 command = "/bin/sleep infinity"
 
 [process.slow]
-command = ["sh", "-c", "sleep {seconds}; systemd-notify --ready; exec sleep infinity"]
+command = ["sh", "-c", "until [ -e go ]; do sleep 0.05; done; systemd-notify --ready; exec sleep infinity"]
 notify = true
 
 [process.last]
 command = "/bin/sleep infinity"
-depends_on = {{ slow = "started" }}
+depends_on = { slow = "started" }
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal.Signals) -> None:
     machine, name = site.machine, site.name
-    site.config(SLOW.format(seconds=3))
+    site.config(SLOW)
     words: list[str | Path] = [machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
     with subprocess.Popen(
         machine.command(words, cwd=site.folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -190,6 +191,7 @@ def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal
         assert f"{name}: interrupted, " in out
         assert f"{name}-slow.service" in out
         assert err.endswith("the next apply goes on from here\n")
+    site.write("go", "")
     machine.wait_until(f"{name}-slow.service", ActiveState="active")
     site.apply()
     assert {f"{name}-{one}.service" for one in ("fast", "slow", "last")} <= site.runs().keys()
