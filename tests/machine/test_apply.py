@@ -33,7 +33,7 @@ def answer(machine: Machine, port: int) -> str:
     """What a server on this port of the machine says, "" where none listens."""
     code = (
         "import sys, urllib.request, urllib.error\n"
-        "try: print(urllib.request.urlopen(f'http://127.0.0.1:{sys.argv[1]}/', timeout=2).read().decode())\n"
+        "try: print(urllib.request.urlopen(f'http://127.0.0.1:{sys.argv[1]}/', timeout=30).read().decode())\n"
         "except urllib.error.URLError: pass\n"
     )
     return machine.run(["python3", "-c", code, str(port)]).stdout.strip()

@@ -34,16 +34,16 @@ while True:
 """
 ASK = r"""
 import socket, sys
-where = sys.argv[1]
+where, patience = sys.argv[1], float(sys.argv[3])
 found = set()
 for _ in range(int(sys.argv[2])):
     try:
         if where.startswith("/"):
             client = socket.socket(socket.AF_UNIX)
-            client.settimeout(2)
+            client.settimeout(patience)
             client.connect(where)
         else:
-            client = socket.create_connection(("127.0.0.1", int(where)), timeout=2)
+            client = socket.create_connection(("127.0.0.1", int(where)), timeout=patience)
         with client:
             client.sendall(b"?")
             found.add(client.recv(1000).decode())
@@ -54,7 +54,7 @@ print(*sorted(found), sep="\n")
 FETCH = """
 import sys, urllib.request
 for _ in range(20):
-    print(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/", timeout=5).read().decode())
+    print(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/", timeout=30).read().decode())
 """
 
 
@@ -65,9 +65,10 @@ def site(machine: Machine) -> Iterator[Site]:
         yield made
 
 
-def answers(site: Site, where: str, times: int = 40) -> list[str]:
+def answers(site: Site, where: str, times: int = 40, patience_sec: float = 30) -> list[str]:
     """All the different answers that so many clients of a port or path have, in turn."""
-    return site.machine.run(["python3", "-c", ASK, where, str(times)]).stdout.splitlines()
+    words = ["python3", "-c", ASK, where, str(times), str(patience_sec)]
+    return site.machine.run(words).stdout.splitlines()
 
 
 def states(site: Site, *names: str) -> list[str]:
@@ -94,7 +95,7 @@ def test_pool_on_one_port(site: Site) -> None:
 
     # With the last one stopped by hand, traffic starts none: it waits for one.
     machine.systemctl("stop", f"{site.name}-api@7.service")
-    assert answers(site, "3400", 1) == ["TimeoutError"]
+    assert answers(site, "3400", 1, 0.5) == ["TimeoutError"]
     assert states(site, "api@1.service", "api@2.service", "api@7.service", "api.socket") == [
         "inactive",
         "inactive",
