@@ -77,6 +77,14 @@ def valid_name(name: str, place: Span, problems: Diagnostics, *, code: str) -> s
     return valid
 
 
+def tell_bad_variable(name: str, place: Span, problems: Diagnostics) -> None:
+    """The warning of a variable that the manager sets and systemd does not (env_name_is_valid in its sources)."""
+    hint = 'letters, digits and "_", and no digit first: give the program another name for it, or the variable by env(1), '
+    hint += "in front of its command"
+    message = f"systemd sets no environment variable of this name: {name!r}"
+    problems.warning(place, message, code="bad-variable-name", hint=hint, lost=True)
+
+
 def log_target(path: str) -> str:
     """Where output for this path goes: what stands for the manager's own output is the journal."""
     if path in _JOURNAL_PATHS:

@@ -81,6 +81,7 @@ class Files:
 
         With `environ`, `${NAME:-default}` is replaced as compose does: by what is there, then by what the file set above.
         """
+        from pm_native.errors import Diagnostics  # noqa: PLC0415 - loaded by now
         from pm_native.syntax import parse_dotenv  # noqa: PLC0415 - loaded on first use
 
         key = (path, f"{dialect} {environ is not None}")
@@ -96,7 +97,9 @@ class Files:
             if source is not None and environ is not None:
                 self._environments[key] = self._expanded(source, environ)
             elif source is not None:
-                parsed = parse_dotenv(source, self.problems, dialect=dialect)
+                told = Diagnostics()
+                parsed = parse_dotenv(source, told, dialect=dialect)
+                self._tell(told)
                 self._environments[key] = {
                     name: Variable(value=str(node.value), span=node.span) for name, node in parsed.items()
                 }
@@ -127,10 +130,17 @@ class Files:
                     message = f"{missing} is not set above, nor for this run, and so empty here"
                     self.problems.warning(node.span, message, code="env-reference", hint=hint)
             found[name] = Variable(value=value, span=node.span)
-        for item in told:
-            if item.code != "env-not-expanded":  # it has been
-                self.problems.add(item)
+        self._tell(told, besides="env-not-expanded")  # it has been
         return found
+
+    def _tell(self, told: Diagnostics, *, besides: str = "") -> None:
+        """Add what the parser said. A name that the tools take and systemd does not costs the variable, not the file."""
+        for item in told:
+            if item.code == "env-name":
+                hint = "give the program another name for it, or the variable by env(1), in front of its command"
+                self.problems.warning(item.span, item.message, code=item.code, hint=hint, lost=True)
+            elif item.code != besides:
+                self.problems.add(item)
 
 
 def max_bytes(path: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pm_native.importers.circus.fields import OPEN_KEYS, WATCHER_KEYS
 from pm_native.importers.circus.plugins import Flapping
-from pm_native.importers.common import is_wrapper, log_target, valid_name
+from pm_native.importers.common import is_wrapper, log_target, tell_bad_variable, valid_name
 from pm_native.importers.pool import MARK, for_pool
 from pm_native.model.names import is_variable
 from pm_native.model.project import (
@@ -155,11 +155,7 @@ class WatcherReader:
         fill = self.values
         for key, entry in (*self.around.shared.items(), *self.around.own.items()):
             if not is_variable(key):
-                hint = 'letters, digits and "_", and no digit first: give the program another name for it'
-                message = f"systemd sets no environment variable of this name: {key!r}"
-                self.problems.warning(
-                    entry.key_span, message, code="bad-variable-name", hint=hint, lost=True
-                )
+                tell_bad_variable(key, entry.key_span, self.problems)
                 continue
             text = fill.filled(entry, fill.variables).strip()
             found[key] = Variable(value=self._referred(text, entry), span=entry.span)

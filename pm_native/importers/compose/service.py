@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.common import tell_bad_variable
 from pm_native.importers.compose.develop import Develop
 from pm_native.importers.compose.extras import Extras
 from pm_native.importers.compose.lifecycle import Lifecycle
@@ -376,9 +377,7 @@ class Service:
         for name, value, span in pairs:
             given = value if value is not None else self.composed.environ.get(name)
             if not is_variable(name):
-                hint = "letters, digits and _, no digit first"
-                message = f"not a name of an environment variable: {name!r}"
-                self.problems.error(span, message, code="bad-variable-name", hint=hint)
+                tell_bad_variable(name, span, self.problems)
             elif given is not None:
                 found[name] = Variable(value=given, span=span)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pm_native.importers.common import tell_bad_variable
 from pm_native.importers.pm2.values import as_number, scalar_text
 from pm_native.model.names import is_variable
 from pm_native.model.project import Counter, Variable
@@ -38,9 +39,7 @@ class EnvironmentReader:
             return
         for name, item in node.value.items():
             if not is_variable(name):
-                hint = 'letters, digits and "_", and no digit first: give the program another name for it'
-                message = f"systemd sets no environment variable of this name: {name!r}"
-                self.problems.warning(item.key, message, code="bad-variable-name", hint=hint)
+                tell_bad_variable(name, item.key, self.problems)
                 continue
             if item.value is None:
                 hint = f"leave {name} out, or give it a string"

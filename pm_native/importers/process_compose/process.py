@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pm_native.importers.common import tell_bad_variable
 from pm_native.importers.process_compose.lifecycle import Lifecycle
 from pm_native.importers.process_compose.probes import health_of
 from pm_native.importers.shell import read_shell_line
@@ -119,9 +120,7 @@ def variables_of(entries: Entries, key: str, problems: Diagnostics) -> dict[str,
         if is_variable(name):
             found[name] = Variable(value=value, span=span)
         else:
-            hint = "as in - NAME=value; letters, digits and _, no digit first"
-            message = f"not a name of an environment variable: {name!r}"
-            problems.error(span, message, code="bad-variable-name", hint=hint)
+            tell_bad_variable(name, span, problems)
     return found
 
 

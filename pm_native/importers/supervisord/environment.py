@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from pm_native.importers.common import tell_bad_variable
 from pm_native.model.names import is_variable
 from pm_native.model.project import Variable
 
@@ -46,9 +47,7 @@ def parse_environment(entry: IniEntry, text: str, problems: Diagnostics) -> dict
         if is_variable(name[0]):
             found[name[0]] = Variable(value=value[0].strip("'\""), span=place)
         else:
-            hint = 'letters, digits and "_", and no digit first: give the program another name for it'
-            message = f"systemd sets no environment variable of this name: {name[0]!r}"
-            problems.warning(place, message, code="bad-variable-name", hint=hint, lost=True)
+            tell_bad_variable(name[0], place, problems)
     return found
 
 

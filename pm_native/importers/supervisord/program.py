@@ -39,6 +39,7 @@ _SOCKET = re.compile(r"\s*(?:tcp://(?P<host>[^/\s]*):(?P<port>\d{1,5})|unix://(?
 _PROCESS_NUM = re.compile(r"%\(process_num\)")
 _STARTSECS, _STARTRETRIES, _STOPWAITSECS, _BACKLOG_MAX = 1, 3, 10, 65535
 _NUMPROCS_MAX = 1024
+_CONTROL = re.compile(r"\bsupervisorctl\b|[\w./-]*\bsupervisord?\.(?:pid|sock)\b")
 _ROTATE_AT = 50 << 20
 PRIORITY = 999
 
@@ -252,6 +253,10 @@ class ProgramReader:
         if text is None:
             return None
         self.origin("command", "command")
+        if control := _CONTROL.search(text):
+            message = f"the command speaks to supervisord ({control[0]}), which does not run here"
+            hint = "systemctl start, stop and restart do the same for units; OnFailure= and OnSuccess= for what follows an end"
+            self.problems.warning(entry.span, message, code="supervisord-control", hint=hint, lost=True)
         try:
             words = tuple(shlex.split(text))
         except ValueError:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
+from pm_native.importers.common import tell_bad_variable
 from pm_native.importers.shell import read_shell_line
 from pm_native.importers.tree import scalar_text
 from pm_native.model.health import (
@@ -191,9 +192,7 @@ class Reader:
         for table in (self.top.table("globalEnv"), self.entries.table("env")):
             for name, node in table:
                 if not is_variable(name):
-                    hint = "letters, digits and _, no digit first"
-                    message = f"not a name of an environment variable: {name!r}"
-                    self.problems.error(node.key, message, code="bad-variable-name", hint=hint)
+                    tell_bad_variable(name, node.key, self.problems)
                 elif isinstance(node.value, list | dict):
                     message, hint = f"env: {name} is {node.kind}", "write a text"
                     self.problems.error(node.span, message, code="wrong-type", hint=hint)
