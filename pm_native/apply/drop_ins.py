@@ -53,10 +53,9 @@ def _bases(layout: Layout) -> Iterator[Path]:
     scope = layout.scope.value
     if layout.scope is Scope.USER:
         yield layout.root / "etc/systemd/user"
-    yield layout.units
-    yield layout.units.parent / f"{scope}.control"
-    yield layout.runtime / "systemd" / scope
-    yield layout.runtime / "systemd" / f"{scope}.control"
+    for folder in dict.fromkeys((*layout.above, layout.units, layout.runtime / "systemd" / scope)):
+        yield folder
+        yield folder.parent / f"{scope}.control"
 
 
 def _folders(base: Path) -> list[Path]:

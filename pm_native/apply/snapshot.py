@@ -51,7 +51,11 @@ async def take_snapshot(
     bundles = [bundle for bundle in (wanted, installed.bundle if installed else None) if bundle is not None]
     files = {item.name: item for bundle in reversed(bundles) for item in bundle.files}
     unit_files = [name for name, item in files.items() if item.kind is FileKind.UNIT]
-    masked = {name for name in unit_files if _is_mask(layout.units / name)}
+    masked = {
+        name
+        for name in unit_files
+        if any(_is_mask(folder / name) for folder in (layout.units, *layout.above))
+    }
     files = {name: item for name, item in files.items() if name not in masked}
     texts: dict[str, str] = {}
     unreadable: set[str] = set()
@@ -203,6 +207,10 @@ def _is_exposed(path: Path) -> bool:
     return bool(status.st_mode & 0o077) or status.st_uid != os.geteuid()
 
 
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
 def _is_mask(path: Path) -> bool:
     """Whether the administrator masked the unit (systemd.unit(5)): a decision, kept as it is."""
     return path.is_symlink() and str(path.readlink()) == "/dev/null"
@@ -235,11 +243,17 @@ def _foreign(
     hidden = {layout.root / directory: "of a package" for directory in _VENDOR_DIRECTORIES[scope]}
     runtime = [layout.runtime / "systemd" / name.format(scope) for name in _RUNTIME_DIRECTORIES]
     hidden |= dict.fromkeys(runtime, "made at run time")
+    hidden.pop(layout.units, None)
     for item in files:
         if item.kind is FileKind.ENVIRONMENT:
             continue  # in a directory of the project's own
         path = file_path(layout, project, item.kind, item.name)
         is_ours = item.name not in texts or is_pristine(texts[item.name], project)
+        if above := next(
+            (folder / item.name for folder in layout.above if _is_there(folder / item.name)), None
+        ):
+            yield item.name, Foreign(path=str(above), why="systemd would take it in place of ours")
+            continue
         if item.name not in owned:
             places = ((directory / item.name, whose) for directory, whose in hidden.items())
             if found := next(((place, whose) for place, whose in places if place.exists()), None):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pm_native.cli.options import with_format, with_json, with_scope, with_source
+from pm_native.cli.options import with_format, with_json, with_runtime, with_scope, with_source
 from pm_native.cli.plan_options import option_words, options_of, with_plan_options
 from pm_native.cli.report import finish
 from pm_native.cli.run_options import with_dry_run, with_run_options
@@ -32,6 +32,7 @@ Examples:
   pm-native apply -f Procfile        compiled now
   pm-native apply --dry-run          what it would do: as `plan`
   sudo pm-native apply saved.plan    what `plan -o saved.plan` showed, or nothing
+  sudo pm-native apply --runtime     until the next boot, to try it
   pm-native apply --root /mnt/host   files only, of a host that is not running
 
 \b
@@ -60,6 +61,7 @@ The same by hand: cp build/systemd/* /etc/systemd/system && systemctl daemon-rel
 @with_dry_run
 @with_run_options
 @with_plan_options
+@with_runtime
 @with_scope
 @with_format
 @with_json
@@ -76,6 +78,7 @@ def apply(  # noqa: PLR0913 - one per option
     plan_options: PlanOptions,
     scope: Scope,
     root: Path | None,
+    runtime: bool,
 ) -> int:
     """Switch the running system to the generated units.
 
@@ -84,21 +87,22 @@ def apply(  # noqa: PLR0913 - one per option
     instance after the other, and go back when one fails. A second apply does nothing.
     Exit code 4: units failed; 3: they failed, and it went back; 130: interrupted, the next apply goes on.
     """
-    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
+    from pm_native.cli.options import target_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.saved_plan import check_saved, wanted_by_plan  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
 
     _check_options(saved, plan_options, atomic=atomic)
-    plan = wanted_by_plan(saved, source, generated, scope) if saved is not None else None
+    layout = target_of(scope, root, runtime=runtime)
+    plan = wanted_by_plan(saved, source, generated, layout) if saved is not None else None
     follow = options_of(plan.shown) if plan is not None else plan_options
     follow = replace(follow, needs_directories=not source.allow_missing)
     wanted = plan.wanted if plan is not None else wanted_bundle(source, generated, scope, root)
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
-            switch = await plan_switch(wanted.bundle, scope, root, manager, follow, only_look=dry_run)
+            switch = await plan_switch(wanted.bundle, layout, manager, follow, only_look=dry_run)
             if plan is not None:
                 check_saved(plan, switch.plan)
             if dry_run:
@@ -116,7 +120,7 @@ def apply(  # noqa: PLR0913 - one per option
 
             return await go_back(result, outcome, switch, manager, options)
 
-    with flags.lock(layout_of(scope, root), wanted.bundle.project, "apply", dry_run=dry_run):
+    with flags.lock(layout, wanted.bundle.project, "apply", dry_run=dry_run):
         return finish(asyncio.run(go()))
 
 

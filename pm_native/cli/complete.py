@@ -40,7 +40,7 @@ def complete_pools(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 
 def complete_projects(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The projects, those with a damaged record, too."""
-    return _offered(set(_projects(ctx)), incomplete)
+    return _offered(set(_places(ctx)), incomplete)
 
 
 def complete_generations(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -49,11 +49,12 @@ def complete_generations(ctx: click.Context, _: click.Parameter, incomplete: str
     from pm_native.state.store import Store  # noqa: PLC0415 - as above
 
     asked = ctx.params.get("project")
-    projects = _projects(ctx) if asked is None else [asked]
+    places = {name: place for name, place in _places(ctx).items() if asked in {None, name}}
     try:
-        layout = _layout(ctx)
         found = {
-            number for name in projects for number in Generations(Store(layout, name).directory).numbers()
+            number
+            for name, place in places.items()
+            for number in Generations(Store(place, name).directory).numbers()
         }
     except (PmNativeError, PermissionError):
         return []
@@ -67,13 +68,13 @@ def _layout(ctx: click.Context) -> Layout:
     return layout_of(scope_of(bool(ctx.params.get("user"))), ctx.params.get("root"))
 
 
-def _projects(ctx: click.Context) -> list[str]:
-    from pm_native.state.store import known_projects  # noqa: PLC0415 - not for --help
+def _places(ctx: click.Context) -> dict[str, Layout]:
+    from pm_native.cli.target import installed_places  # noqa: PLC0415 - not for --help
 
     try:
-        return known_projects(_layout(ctx).state / "pm-native")
+        return installed_places(_layout(ctx))
     except PmNativeError:
-        return []
+        return {}
 
 
 def _bundles(ctx: click.Context) -> list[Bundle]:

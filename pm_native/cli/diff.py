@@ -44,13 +44,12 @@ def diff(*, old: int | None, new: int | None, project: str | None, scope: Scope,
 
     Unit files line by line; of environment files, which may hold secrets, only that they differ.
     """
-    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import installed_project  # noqa: PLC0415 - not for --help
     from pm_native.errors import UsageError  # noqa: PLC0415 - not for --help
     from pm_native.state.generations import Generations  # noqa: PLC0415 - not for --help
 
-    store, installed = installed_project(layout_of(scope, root), project)
-    generations = Generations(store.directory)
+    found = installed_project(scope, root, project)
+    installed, generations = found.installed, Generations(found.store.directory)
     last = new if new is not None else installed.generation
     earlier = [number for number in generations.numbers() if number < last]
     if old is None and not earlier:

@@ -42,12 +42,11 @@ def history(*, project: str | None, scope: Scope, root: Path | None) -> int:
     """
     from dataclasses import asdict  # noqa: PLC0415 - not for --help
 
-    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import installed_project  # noqa: PLC0415 - not for --help
     from pm_native.state.generations import Generations  # noqa: PLC0415 - not for --help
 
-    store, installed = installed_project(layout_of(scope, root), project)
-    generations = Generations(store.directory)
+    found = installed_project(scope, root, project)
+    installed, generations = found.installed, Generations(found.store.directory)
     kept = generations.numbers()
     records = generations.history()
     ended = {record.number for record in records}

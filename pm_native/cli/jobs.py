@@ -66,7 +66,7 @@ def run_command(job: JobType, layout: Layout, words: Sequence[str], settle_sec: 
     async def go() -> list[Report]:
         async with connected(layout.scope) as manager:
             return [
-                await run_batches([Batch(job_specs(job, item), settle_sec)], item, manager, layout)
+                await run_batches([Batch(job_specs(job, item), settle_sec)], item, manager)
                 for item in selections
             ]
 
@@ -120,9 +120,7 @@ def _in_order(job: JobType, units: Sequence[BundleUnit]) -> list[JobSpec]:
     ]
 
 
-async def run_batches(
-    batches: Sequence[Batch], selection: Selection, manager: Manager, layout: Layout
-) -> Report:
+async def run_batches(batches: Sequence[Batch], selection: Selection, manager: Manager) -> Report:
     """Run one batch of jobs after the other, each once what the one before started stays up; to the first failure."""
     from pm_native.apply.failures import FailureReport, Moment, journal_of  # noqa: PLC0415 - not for --help
     from pm_native.apply.settle import settle  # noqa: PLC0415 - not for --help
@@ -130,6 +128,7 @@ async def run_batches(
     from pm_native.apply.waiting import run_watched  # noqa: PLC0415 - not for --help
     from pm_native.cli.progress import NoProgress, text_progress  # noqa: PLC0415 - not for --help
 
+    layout = selection.layout
     report = FailureReport(
         manager=manager,
         bundle=selection.bundle,

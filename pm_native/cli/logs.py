@@ -67,26 +67,25 @@ def logs(  # noqa: PLR0913 - one per option
     Runs journalctl, and says how: the same line works without pm-native.
     """
     scope = scope_of(user)
-    layout = layout_of(scope, None)
     if lines is None and not since:
         lines = 100
     wish = Wish(follow=follow, lines=lines, since=since, as_json=as_json)
-    selections = select(layout, words, need_one=False)
-    commands = log_commands(selections, layout, wish)
+    selections = select(layout_of(scope, None), words, need_one=False)
+    commands = log_commands(selections, scope, wish)
     messages = Messages()
     for command in commands:
         messages.say(shlex.join(command))
     return _run(commands, follow=follow)
 
 
-def log_commands(selections: Sequence[Selection], layout: Layout, wish: Wish) -> list[list[str]]:
+def log_commands(selections: Sequence[Selection], scope: Scope, wish: Wish) -> list[list[str]]:
     """The command lines that show the logs of the selected units: tail for files, journalctl for the journal."""
-    units = [unit for item in selections for unit in item.services]
+    units = [(item.layout, unit) for item in selections for unit in item.services]
     if not units:
         raise UsageError("nothing there runs a program", hint="name a process")
     files: dict[str, None] = {}
     in_journal: list[BundleUnit] = []
-    for unit in units:
+    for layout, unit in units:
         output = _output_of(layout, unit)
         paths = [path for path in output.values() if path]
         files.update(dict.fromkeys(paths))
@@ -97,7 +96,7 @@ def log_commands(selections: Sequence[Selection], layout: Layout, wish: Wish) ->
         raise UsageError(f"{option} is for the journal, and this is in files: {', '.join(files)}")
     commands = [tail_command(files, wish)] if files and not wish.as_json and not wish.since else []
     if in_journal:
-        commands.append(journal_command(unit_patterns(in_journal, selections), layout.scope, wish))
+        commands.append(journal_command(unit_patterns(in_journal, selections), scope, wish))
     return commands
 
 

@@ -179,9 +179,7 @@ async def _plan(bundle: Bundle, layout: Layout, manager: Manager) -> Switch:
     from pm_native.cli.switch import plan_switch  # noqa: PLC0415 - not for --help
     from pm_native.plan.model import Action, PlanOptions  # noqa: PLC0415 - not for --help
 
-    switch = await plan_switch(
-        bundle, layout.scope, None, manager, PlanOptions(needs_directories=True, retry=False)
-    )
+    switch = await plan_switch(bundle, layout, manager, PlanOptions(needs_directories=True, retry=False))
     steps = tuple(step for step in switch.plan.steps if step.action is not Action.START)
     return replace(switch, plan=replace(switch.plan, steps=steps))
 

@@ -189,6 +189,23 @@ def with_scope(function: Callable[..., int]) -> Callable[..., int]:
     return user(root(collect))
 
 
+def with_runtime(function: Callable[..., int]) -> Callable[..., int]:
+    """`--runtime`: what is applied is gone at the next boot; the command gets it as `runtime`."""
+    words = "Install below /run: all of it is gone at the next boot."
+    return click.option("--runtime", is_flag=True, help=words)(function)
+
+
+def target_of(scope: Scope, root: Path | None, *, runtime: bool) -> Layout:
+    """The layout that is applied to; UsageError for a host that does not run, and has no /run."""
+    if not runtime:
+        return layout_of(scope, root)
+    if root is not None:
+        raise UsageError(
+            "--runtime and --root exclude each other", hint="a host that does not run has no /run"
+        )
+    return layout_of(scope, None).until_reboot()
+
+
 def layout_of(scope: Scope, root: Path | None) -> Layout:
     """The layout of what `with_scope` gave; UsageError where the root's folders are links that lead out of it."""
     from pm_native.state.layout import system_layout, user_layout  # noqa: PLC0415 - not for --help
@@ -199,7 +216,7 @@ def layout_of(scope: Scope, root: Path | None) -> Layout:
         raise UsageError(f"--root: there is no folder {root}")
     base = root.resolve()
     layout = system_layout(base) if scope is Scope.SYSTEM else user_layout(os.environ, base)
-    for folder in (layout.units, layout.configuration, layout.state, layout.runtime):
+    for folder in (layout.units, layout.environments, layout.projects, layout.runtime):
         if not folder.resolve().is_relative_to(base):
             hint = "make it a folder of the root's own, or a relative link within it"
             raise UsageError(f"--root: {folder} is a link that leads out of {root}", hint=hint)

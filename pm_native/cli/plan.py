@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pm_native.cli.options import with_format, with_json, with_scope, with_source
+from pm_native.cli.options import with_format, with_json, with_runtime, with_scope, with_source
 from pm_native.cli.plan_options import with_plan_options
 from pm_native.cli.report import finish
 
@@ -40,6 +40,7 @@ The same by hand: diff -ru /etc/systemd/system build/systemd"""
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to a file."
 )
 @with_plan_options
+@with_runtime
 @with_scope
 @with_format
 @with_json
@@ -51,25 +52,33 @@ def plan(  # noqa: PLR0913 - one per option
     plan_options: PlanOptions,
     scope: Scope,
     root: Path | None,
+    runtime: bool,
 ) -> int:
     """Show what apply would do, and why.
 
     Changes nothing, and needs no rights but for environment files, which root alone may read: without, they are taken
     as unchanged. Exit code 0: nothing to do; 2: there are changes.
     """
+    from pm_native.cli.options import target_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.saved_plan import save_plan  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_switch, wanted_bundle  # noqa: PLC0415 - not for --help
 
+    layout = target_of(scope, root, runtime=runtime)
     wanted = wanted_bundle(source, generated, scope, root)
 
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             options = replace(plan_options, needs_directories=not source.allow_missing)
-            made = (await plan_switch(wanted.bundle, scope, root, manager, options, only_look=True)).plan
+            made = (await plan_switch(wanted.bundle, layout, manager, options, only_look=True)).plan
         if output is not None:
-            save_plan(made, wanted.bundle, output)
+            save_plan(made, wanted.bundle, layout, output)
+        option = "--runtime " if runtime else ""
         result = preview("plan", made, tuple(wanted.problems))
-        return replace(result, hints=(f"next: pm-native apply {output}",)) if output is not None else result
+        return (
+            replace(result, hints=(f"next: pm-native apply {option}{output}",))
+            if output is not None
+            else result
+        )
 
     return finish(asyncio.run(go()))

@@ -72,9 +72,9 @@ def reload(*, words: tuple[str, ...], canary: bool, at_once: int | None, settle:
         async with connected(layout.scope) as manager:
             reports = []
             for selection in selections:
-                services = await to_reload(selection, manager, layout)
-                batches = batches_of(services, layout, at_once, settle, is_canary=canary)
-                report = await run_batches(batches, selection, manager, layout)
+                services = await to_reload(selection, manager)
+                batches = batches_of(services, selection.layout, at_once, settle, is_canary=canary)
+                report = await run_batches(batches, selection, manager)
                 reached = {item.spec.unit for item in report.outcomes}
                 report.left = [unit.name for unit in services if unit.name not in reached]
                 reports.append(report)
@@ -87,7 +87,7 @@ def reload(*, words: tuple[str, ...], canary: bool, at_once: int | None, settle:
     return finish(replace(result, hints=(rest,) if has_rest else ()))
 
 
-async def to_reload(selection: Selection, manager: Manager, layout: Layout) -> list[BundleUnit]:
+async def to_reload(selection: Selection, manager: Manager) -> list[BundleUnit]:
     """The services of the selection that are to run, with the instances that somebody started beyond the pool.
 
     Of a whole project without its tasks, which would run once more.
@@ -95,7 +95,8 @@ async def to_reload(selection: Selection, manager: Manager, layout: Layout) -> l
     chosen = [
         unit
         for unit in selection.services
-        if not unit.helper and not (selection.is_whole and "\nType=oneshot" in _text(layout, unit.file))
+        if not unit.helper
+        and not (selection.is_whole and "\nType=oneshot" in _text(selection.layout, unit.file))
     ]
     known = {unit.name for unit in selection.bundle.units}
     for template, units in _by_file(chosen):

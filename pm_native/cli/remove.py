@@ -47,10 +47,10 @@ def remove(  # noqa: PLR0913 - one per option
     Removes what apply wrote: units, links, environment files, records. Your config and your logs stay, and so do
     processes with `protect = true`.
     """
-    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import manager_of, plan_removal  # noqa: PLC0415 - not for --help
+    from pm_native.cli.target import place_of  # noqa: PLC0415 - not for --help
     from pm_native.errors import UsageError  # noqa: PLC0415 - not for --help
     from pm_native.model.names import NAME_RULE, is_name  # noqa: PLC0415 - not for --help
     from pm_native.plan.model import PlanOptions  # noqa: PLC0415 - not for --help
@@ -65,5 +65,5 @@ def remove(  # noqa: PLR0913 - one per option
                 return preview("remove", switch.plan)
             return (await run_switch("remove", switch, manager, flags.options("remove")))[0]
 
-    with flags.lock(layout_of(scope, root), project, "remove", dry_run=dry_run):
+    with flags.lock(place_of(scope, root, project), project, "remove", dry_run=dry_run):
         return finish(asyncio.run(go()))

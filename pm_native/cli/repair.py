@@ -34,8 +34,7 @@ def repair(*, project: str, scope: Scope, root: Path | None) -> int:
     say; then the next apply looks at everything. The damaged record is kept beside it, and nothing else is touched.
     """
     from pm_native.apply.repair import repair as repair_record  # noqa: PLC0415 - not for --help
-    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
-    from pm_native.cli.target import manager_words  # noqa: PLC0415 - not for --help
+    from pm_native.cli.target import manager_words, place_of  # noqa: PLC0415 - not for --help
     from pm_native.errors import AccessError, UsageError  # noqa: PLC0415 - not for --help
     from pm_native.model.names import NAME_RULE, is_name  # noqa: PLC0415 - not for --help
     from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
@@ -43,7 +42,7 @@ def repair(*, project: str, scope: Scope, root: Path | None) -> int:
 
     if not is_name(project):
         raise UsageError(f"not a project's name: {project!r}", hint=NAME_RULE)
-    layout = layout_of(scope, root)
+    layout = place_of(scope, root, project)
     try:
         with locked(layout.lock(project)):
             done = repair_record(layout, Store(layout, project), project)

@@ -53,21 +53,20 @@ def rollback(  # noqa: PLR0913 - one per option
     The files are those that were kept, and the way there is planned from what is now: only what differs is touched. It
     makes a new generation, so that a rollback can be rolled back.
     """
-    from pm_native.cli.options import layout_of  # noqa: PLC0415 - not for --help
     from pm_native.cli.plan_text import preview  # noqa: PLC0415 - not for --help
     from pm_native.cli.run_text import run_switch  # noqa: PLC0415 - not for --help
     from pm_native.cli.switch import installed_project, manager_of, plan_switch  # noqa: PLC0415 - not for --help
     from pm_native.state.generations import Generations  # noqa: PLC0415 - not for --help
 
-    layout = layout_of(scope, root)
-    store, installed = installed_project(layout, project)
+    found = installed_project(scope, root, project)
+    layout, installed = found.layout, found.installed
 
     async def go() -> Result:
-        generations = Generations(store.directory)
+        generations = Generations(found.store.directory)
         target = number if number is not None else generations.last_good(before=installed.generation)
         bundle = generations.bundle(target)
         async with manager_of(scope, root) as manager:
-            switch = await plan_switch(bundle, scope, root, manager)
+            switch = await plan_switch(bundle, layout, manager)
             if dry_run:
                 return preview("rollback", switch.plan)
             options = flags.options(f"rollback to {target}")

@@ -181,6 +181,9 @@ def _hints(command: str, switch: Switch, outcome: Outcome, *, is_offline: bool) 
         return ()
     if is_offline:
         return (f"files only: systemd below {switch.layout.root} takes them up when it starts",)
+    until = ""
+    if switch.layout.is_runtime:
+        until = f"; all of it is gone at the {'end of your last session' if option else 'next boot'}"
     return (
-        f"from here on: systemctl {option}status {switch.plan.project}.target, journalctl {option}-u UNIT",
+        f"from here on: systemctl {option}status {switch.plan.project}.target, journalctl {option}-u UNIT{until}",
     )

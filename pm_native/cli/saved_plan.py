@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pm_native.cli.options import SourceOptions
     from pm_native.compile.bundle import Bundle
     from pm_native.plan.model import Plan
-    from pm_native.unit.name import Scope
+    from pm_native.state.layout import Layout
 
 FORMAT = 1
 
@@ -34,10 +34,11 @@ class SavedPlan:
     shown: object
 
 
-def save_plan(plan: Plan, bundle: Bundle, path: Path) -> None:
+def save_plan(plan: Plan, bundle: Bundle, layout: Layout, path: Path) -> None:
     """Write the plan to a file of its own."""
     data = {
         "format": FORMAT,
+        "runtime": layout.is_runtime,
         "plan": plan_data(plan),
         "bundle": bundle_to_json(bundle),
         "texts": {item.name: item.text for item in bundle.files},
@@ -56,7 +57,7 @@ def save_plan(plan: Plan, bundle: Bundle, path: Path) -> None:
         stream.write("\n")
 
 
-def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, scope: Scope) -> SavedPlan:
+def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, layout: Layout) -> SavedPlan:
     """The saved plan at `path`; it says what to apply, so that nothing else may.
 
     AccessError where root would act on what others can write.
@@ -79,8 +80,12 @@ def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, sc
     for item in bundle.files:
         if not item.is_of(item.text.encode()):
             raise StaleError(f"{item.name} in the plan {path} has changed since it was saved")
-    if bundle.scope is not scope:
+    if bundle.scope is not layout.scope:
         raise UsageError(f"the plan is for the {bundle.scope} manager")
+    if bool(data.get("runtime")) is not layout.is_runtime:
+        until = "to stay" if layout.is_runtime else "until the next boot"
+        way = "leave --runtime out" if layout.is_runtime else "give --runtime"
+        raise UsageError(f"the plan is for a project that is installed {until}", hint=way)
     return SavedPlan(wanted=Wanted(bundle=bundle, problems=Diagnostics()), shown=shown)
 
 

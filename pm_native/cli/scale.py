@@ -56,8 +56,7 @@ def scale(*, words: tuple[str, ...], flags: RunFlags, user: bool) -> int:
     from pm_native.state.store import Store  # noqa: PLC0415 - not for --help
 
     scope = scope_of(user)
-    layout = layout_of(scope, None)
-    project, asked = what_is_asked(layout, words)
+    layout, project, asked = what_is_asked(layout_of(scope, None), words)
     store = Store(layout, project)
 
     async def go() -> Result:
@@ -67,7 +66,7 @@ def scale(*, words: tuple[str, ...], flags: RunFlags, user: bool) -> int:
         bundle = Generations(store.directory).bundle(installed.generation)
         counts = new_counts(load_scale(store.directory), bundle, asked)
         async with manager_of(scope, None) as manager:
-            switch = await plan_switch(bundle, scope, None, manager, counts=counts)
+            switch = await plan_switch(bundle, layout, manager, counts=counts)
             save_scale(store.directory, counts)
             options = flags.options(f"scale {' '.join(words)}")
             return (await run_switch("scale", switch, manager, options))[0]
@@ -89,20 +88,21 @@ def scale(*, words: tuple[str, ...], flags: RunFlags, user: bool) -> int:
     return finish(result)
 
 
-def what_is_asked(layout: Layout, words: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """The project, and what is asked of each of its processes; UsageError for what cannot be read or is no process."""
+def what_is_asked(layout: Layout, words: Sequence[str]) -> tuple[Layout, str, dict[str, str]]:
+    """The project, where it is, and what is asked of each of its processes; UsageError for what cannot be read or is no process."""
     asked: dict[str, str] = {}
-    projects: set[str] = set()
+    projects: dict[str, Layout] = {}
     for word in words:
         match = _WORD.fullmatch(word)
         if match is None:
             raise UsageError(f"not PROCESS=NUMBER: {word!r}", hint="api=6, api=+2, api=-1 or api=config")
         (selection,) = select(layout, [match["process"]], need_one=True)
-        projects.add(selection.bundle.project)
+        projects[selection.bundle.project] = selection.layout
         asked[selection.units[-1].process] = match["count"]
     if len(projects) > 1:
         raise UsageError(f"several projects: {', '.join(sorted(projects))}", hint="one at a time")
-    return projects.pop(), asked
+    ((project, place),) = projects.items()
+    return place, project, asked
 
 
 def new_counts(old: Mapping[str, int], bundle: Bundle, asked: Mapping[str, str]) -> dict[str, int]:

@@ -137,14 +137,22 @@ def readers_of(selections: Sequence[Selection], manager: Manager, scope: Scope) 
     from pm_native.monitor.procfs import Processes  # noqa: PLC0415 - not for --help
     from pm_native.monitor.table import Sources, TableReader  # noqa: PLC0415 - not for --help
 
-    sources = Sources(
-        cgroups=Cgroups(),
-        processes=Processes(),
-        top=manager_group() + (user_manager_group(os.getuid()) if scope == "user" else ""),
-        directory=str(layout_of(scope, None).units),
-        exit_words=_exit_words,
-    )
-    return {item.bundle.project: TableReader(manager, item.bundle, sources) for item in selections}
+    cgroups, processes = Cgroups(), Processes()
+    top = manager_group() + (user_manager_group(os.getuid()) if scope == "user" else "")
+    return {
+        item.bundle.project: TableReader(
+            manager,
+            item.bundle,
+            Sources(
+                cgroups=cgroups,
+                processes=processes,
+                top=top,
+                directory=str(item.layout.units),
+                exit_words=_exit_words,
+            ),
+        )
+        for item in selections
+    }
 
 
 def _exit_words(details: UnitDetails) -> str:
@@ -179,6 +187,9 @@ def result_of(
             {
                 "project": project,
                 "scope": scope.value,
+                "runtime": any(
+                    item.layout.is_runtime for item in selections if item.bundle.project == project
+                ),
                 "processes": [row_data(row, trees.get(row.unit), shares) for row in table],
             }
             for project, table in tables.items()

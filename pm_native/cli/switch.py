@@ -11,9 +11,10 @@ from pm_native.apply.headers import installed_as_seen, installed_files
 from pm_native.apply.snapshot import take_snapshot
 from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
-from pm_native.cli.target import nothing_installed
+from pm_native.cli.target import installed_places, nothing_installed, place_of
+from pm_native.compile.runtime import until_reboot
 from pm_native.compile.scale import pool_sizes, scaled
-from pm_native.errors import Diagnostics, UsageError
+from pm_native.errors import Diagnostics, OwnershipError, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
 from pm_native.plan.model import Drift
 from pm_native.state.generations import user_name
@@ -105,8 +106,7 @@ class Switch:
 
 async def plan_switch(  # noqa: PLR0913 - what a plan is made from
     bundle: Bundle,
-    scope: Scope,
-    root: Path | None,
+    layout: Layout,
     manager: Manager | None,
     options: PlanOptions = FOLLOW,
     *,
@@ -115,9 +115,12 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
 ) -> Switch:
     """The plan from the host as it is to `bundle`, its pools as large as `scale` has asked for, or as `counts` says.
 
-    `only_look`: it will not be run, so that who may not read the project's records can see it, too.
+    `only_look`: it will not be run, so that who may not read the project's records can see it, too. OwnershipError
+    where the project is installed to stay and should be gone at the next boot, or the other way round.
     """
-    layout = layout_of(scope, root)
+    _check_lifetime(bundle.project, layout)
+    if layout.is_runtime:
+        bundle = until_reboot(bundle)
     store = Store(layout, bundle.project)
     installed, is_readable = installed_as_seen(layout, bundle.project) if only_look else (store.load(), True)
     kept = counts if counts is not None else load_scale(store.directory) if is_readable else {}
@@ -133,8 +136,22 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
         )
         plan = replace(plan, drift=(*plan.drift, Drift(bundle.project, what, "sudo pm-native plan")))
     if counts is None:
-        plan = replace(plan, drift=(*plan.drift, *_scale_drift(bundle, kept, scope)))
+        plan = replace(plan, drift=(*plan.drift, *_scale_drift(bundle, kept, layout.scope)))
     return Switch(plan=plan, layout=layout, store=store, installed=installed)
+
+
+def _check_lifetime(project: str, layout: Layout) -> None:
+    """A project is installed to stay, or until the next boot: systemd would take the files of the former."""
+    other = layout_of(layout.scope, None) if layout.is_runtime else layout.until_reboot()
+    if project not in known_projects(other.projects):
+        return
+    option = "--user " if layout.scope is Scope.USER else ""
+    way = "leave --runtime out" if layout.is_runtime else "give --runtime"
+    how = "to stay" if layout.is_runtime else "until the next boot"
+    raise OwnershipError(
+        f"{project} is installed {how}, in {other.units}",
+        hint=f"{way}, or take it away first: pm-native remove {option}{project}",
+    )
 
 
 def _scale_drift(bundle: Bundle, counts: Mapping[str, int], scope: Scope) -> Iterator[Drift]:
@@ -153,7 +170,7 @@ def _renamed_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
         return
     config = bundle.sources[0].path  # the others, such as environment files, may be those of many
     option = "--user " if layout.scope is Scope.USER else ""
-    for project in known_projects(layout.state / "pm-native"):
+    for project in known_projects(layout.projects):
         if project == bundle.project:
             continue
         sources = Store(layout, project).sources()
@@ -172,23 +189,33 @@ def _linger_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
         yield Drift(f"{bundle.project}.target", what, f"loginctl enable-linger {name}")
 
 
-def installed_project(layout: Layout, project: str | None) -> tuple[Store, Installed]:
-    """The records of the project that is named, or of the only one; UsageError where it is not that clear.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledProject:
+    """A project that is installed, where it is, and its records."""
+
+    layout: Layout
+    store: Store
+    installed: Installed
+
+
+def installed_project(scope: Scope, root: Path | None, project: str | None) -> InstalledProject:
+    """The project that is named, or the only one, be it until the next boot; UsageError where it is not that clear.
 
     UnavailableError where none is installed.
     """
-    projects = known_projects(layout.state / "pm-native")
-    if project is None and not projects:
-        raise nothing_installed(layout)
-    if project is None and len(projects) != 1:
-        raise UsageError(f"say which project: installed are {', '.join(projects)}", hint="give its name")
-    name = project if project is not None else projects[0]
+    places = installed_places(layout_of(scope, root))
+    if project is None and not places:
+        raise nothing_installed(layout_of(scope, root))
+    if project is None and len(places) != 1:
+        raise UsageError(f"say which project: installed are {', '.join(places)}", hint="give its name")
+    name = project if project is not None else next(iter(places))
+    layout = place_of(scope, root, name)
     store = Store(layout, name)
     installed = store.load()
     if installed is None:
         hint = "pm-native status lists what is"
         raise UsageError(f"{name!r} is not installed in the {layout.scope} manager", hint=hint)
-    return store, installed
+    return InstalledProject(layout=layout, store=store, installed=installed)
 
 
 async def plan_removal(
@@ -198,11 +225,11 @@ async def plan_removal(
 
     Of a first apply that was killed before it had recorded anything there is no more than a generation: that goes, too.
     """
-    layout = layout_of(scope, root)
+    layout = place_of(scope, root, project)
     store = Store(layout, project)
     installed = None
     if store.load() is not None or not store.directory.exists() or any(installed_files(layout, project)):
-        installed = installed_project(layout, project)[1]
+        installed = installed_project(scope, root, project).installed
     snapshot = await take_snapshot(layout, project, None, installed, manager)
     return Switch(
         plan=make_removal(project, snapshot, options), layout=layout, store=store, installed=installed

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from pm_native.cli.options import layout_of
 from pm_native.errors import AccessError, UnavailableError, UsageError, did_you_mean
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pm_native.compile.bundle import Bundle, BundleUnit, Installed
     from pm_native.state.layout import Layout
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The units of one installed project that a command is about; `is_whole`: nothing narrows it down."""
+    """The units of one project that a command is about, and where it is installed; `is_whole`: nothing narrows it down."""
 
     bundle: Bundle
+    layout: Layout
     units: tuple[BundleUnit, ...]
     is_whole: bool
 
@@ -72,7 +74,8 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
     `need_one`: several projects are too many where no word says which. UsageError for a word that names nothing,
     UnavailableError where nothing is installed.
     """
-    bundles = installed_bundles(layout)
+    places = installed_places(layout)
+    bundles = _bundles(places)
     if not bundles:
         raise nothing_installed(layout)
     near = _default_bundles(bundles)
@@ -80,7 +83,10 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
         if need_one and len(near) > 1:
             names = ", ".join(bundle.project for bundle in near)
             raise UsageError(f"several projects are installed: {names}", hint="name one of them")
-        return [Selection(bundle=bundle, units=bundle.units, is_whole=True) for bundle in near]
+        return [
+            Selection(bundle=bundle, layout=places[bundle.project], units=bundle.units, is_whole=True)
+            for bundle in near
+        ]
     chosen: dict[str, dict[str, BundleUnit]] = {}
     whole: set[str] = set()
     for word in words:
@@ -91,6 +97,7 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
     return [
         Selection(
             bundle=bundle,
+            layout=places[bundle.project],
             # In the order of the bundle, whatever the order of the words: dependencies come first.
             units=tuple(unit for unit in bundle.units if unit.name in chosen[bundle.project]),
             is_whole=bundle.project in whole,
@@ -100,11 +107,28 @@ def select(layout: Layout, words: Sequence[str], *, need_one: bool) -> list[Sele
     ]
 
 
-def installed_bundles(layout: Layout) -> list[Bundle]:
-    """What is installed in a layout, by project; of records that the caller may not read, what the unit files say."""
+def installed_places(layout: Layout) -> dict[str, Layout]:
+    """Where each project is installed: to stay, in `layout`, or until the next boot; by name."""
     from pm_native.state.store import known_projects  # noqa: PLC0415 - not for --help
 
-    found = (_installed(layout, project) for project in known_projects(layout.state / "pm-native"))
+    places = [layout.until_reboot(), layout]  # what is to stay wins, as its files do
+    found = {project: place for place in places for project in known_projects(place.projects)}
+    return dict(sorted(found.items()))
+
+
+def place_of(scope: Scope, root: Path | None, project: str) -> Layout:
+    """Where a project is installed; where one would be to stay, if it is not."""
+    layout = layout_of(scope, root)
+    return installed_places(layout).get(project, layout)
+
+
+def installed_bundles(layout: Layout) -> list[Bundle]:
+    """What is installed, by project; of records that the caller may not read, what the unit files say."""
+    return _bundles(installed_places(layout))
+
+
+def _bundles(places: Mapping[str, Layout]) -> list[Bundle]:
+    found = (_installed(layout, project) for project, layout in places.items())
     return [installed.bundle for installed in found if installed is not None]
 
 
@@ -124,7 +148,7 @@ def installed_projects_of_user() -> list[str]:
     from pm_native.state.layout import user_layout  # noqa: PLC0415 - on the way to an error
     from pm_native.state.store import known_projects  # noqa: PLC0415 - as above
 
-    return known_projects(user_layout(os.environ).state / "pm-native")
+    return known_projects(user_layout(os.environ).projects)
 
 
 def _default_bundles(bundles: list[Bundle]) -> list[Bundle]:

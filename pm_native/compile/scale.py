@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 
-from pm_native.compile.bundle import FileKind, bundle_file
+from pm_native.compile.bundle import rehashed
 from pm_native.compile.names import instances_word
 from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.unit import directive as d
@@ -94,10 +93,7 @@ def _rewritten(item: BundleFile, old: tuple[str, Directive, str], new: tuple[Set
         if name == section and not given:
             kept += new
         sections.append((name, tuple(kept)))
-    body = render_unit(UnitFile((), tuple(sections)))
-    source = header.rpartition(" sha256=")[0]
-    digest = sha256(body.encode()).hexdigest()
-    return bundle_file(FileKind.UNIT, item.name, f"{source} sha256={digest}\n{note}\n{body}")
+    return rehashed(item.name, header, note, render_unit(UnitFile((), tuple(sections))))
 
 
 def _begins(setting: Setting, text: str) -> bool:

@@ -7,6 +7,9 @@ import re
 # What systemd takes in a unit name, less ":" and "\" which only escaping needs, and "@" which marks an instance.
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 INSTANCES_VARIABLE = "PM_NATIVE_INSTANCES"  # in which a pool is told of how many instances it has
+RUNTIME_ENVIRONMENTS = (
+    "pm-native-environment"  # below /run, with a folder for each project that is gone at the next boot
+)
 NAME_MAX = 100  # the longest unit name is 255, and shop-NAME@INSTANCE.service must fit
 NAME_RULE = f'a name is up to {NAME_MAX} letters (a to z), digits, "_", "." and "-", and begins with a letter or digit'
 _NAME = re.compile(NAME_PATTERN)

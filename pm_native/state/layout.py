@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pm_native.model.names import RUNTIME_ENVIRONMENTS
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -17,23 +18,38 @@ if TYPE_CHECKING:
 class Layout:
     """The directories of one scope, all of them absolute and below `root`.
 
-    `configuration` is what systemd's specifier %E stands for in the scope: compiled units rely on it.
+    `environments` and `projects` have a folder for each project; compiled units name the former, by systemd's
+    specifier %E. `above` are the unit directories whose files win over those in `units`. `is_runtime`: all of it is
+    gone at the next boot, the records too.
     """
 
     scope: Scope
     root: Path
     units: Path
-    configuration: Path
-    state: Path
+    environments: Path
+    projects: Path
     runtime: Path
+    above: tuple[Path, ...] = ()
+    is_runtime: bool = False
 
     def environment(self, project: str) -> Path:
         """The directory of a project's environment files, which may hold secrets: mode 0700."""
-        return self.configuration / "pm-native" / project
+        return self.environments / project
 
     def records(self, project: str) -> Path:
         """The directory of what pm-native knows of a project: manifest and generations."""
-        return self.state / "pm-native" / project
+        return self.projects / project
+
+    def until_reboot(self) -> Layout:
+        """The same for projects that are gone at the next boot, a user's at the end of the last session."""
+        return replace(
+            self,
+            units=self.runtime / "systemd" / self.scope.value,
+            environments=self.runtime / RUNTIME_ENVIRONMENTS,
+            projects=self.runtime / "pm-native-projects",
+            above=(self.units,),
+            is_runtime=True,
+        )
 
     def lock(self, project: str) -> Path:
         """The file whose lock a run holds while it changes anything of a project."""
@@ -46,8 +62,8 @@ def system_layout(root: Path = Path("/")) -> Layout:
         scope=Scope.SYSTEM,
         root=root,
         units=root / "etc/systemd/system",
-        configuration=root / "etc",
-        state=root / "var/lib",
+        environments=root / "etc/pm-native",
+        projects=root / "var/lib/pm-native",
         runtime=root / "run",
     )
 
@@ -66,7 +82,7 @@ def user_layout(environ: Mapping[str, str], root: Path = Path("/")) -> Layout:
         scope=Scope.USER,
         root=root,
         units=below(configuration) / "systemd/user",
-        configuration=below(configuration),
-        state=below(state),
+        environments=below(configuration) / "pm-native",
+        projects=below(state) / "pm-native",
         runtime=below(runtime),
     )

@@ -158,7 +158,7 @@ def _installed(data: dict[str, Any]) -> Installed:
 
 
 def known_projects(directory: Path) -> list[str]:
-    """The projects that have records in `directory` (`Layout.state / "pm-native"`), sorted."""
+    """The projects that have records in `directory` (`Layout.projects`), sorted."""
     try:
         return sorted(path.name for path in directory.iterdir() if _has_record(path))
     except FileNotFoundError:

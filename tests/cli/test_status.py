@@ -130,6 +130,7 @@ def test_json_has_base_units_and_null_for_what_is_not_known(host: CommandHost) -
             {
                 "project": "shop",
                 "scope": "user",
+                "runtime": False,
                 "processes": [
                     {
                         "process": "api",

@@ -101,6 +101,8 @@ class Site:
                 "/var/lib/pm-native",
                 "/run/systemd/transient",
                 "/run/systemd/system",
+                "/run/pm-native-environment",
+                "/run/pm-native-projects",
             ]
         )
         words = ["find", *places, "(", "-name", f"*{self.name}*", "-o", "-path", f"*/{self.name}/*", ")"]
