@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pm_native.bus.manager import Manager, UnitDetails, UnitState
     from pm_native.bus.scheduler import JobOutcome
@@ -109,6 +110,10 @@ class FailureReport:
         return _log_file(self.read_unit_file(unit.file))
 
 
+_LATELY_SEC = 120.0
+_UNIT_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"  # SD_MESSAGE_UNIT_FAILURE_RESULT of sd-messages.h
+
+
 def why_down(state: UnitState, within: str) -> str:
     """Why a unit does not stay up, in words; "" where it does. `within` says in what time it was looked at."""
     if state.active_state == "failed":
@@ -179,6 +184,18 @@ def journal_lines(
         f"--since=@{since:.3f}",
     ]
     return _journalctl(*manager, *options, *match)[::-1]
+
+
+def failed_lately(units: Sequence[str], scope: Scope) -> list[str]:
+    """Those of the units of which systemd has said within the last two minutes that they failed."""
+    field, options = ("USER_UNIT", ["--user"]) if scope is Scope.USER else ("UNIT", [])
+    if scope is Scope.SYSTEM and os.geteuid() == 0:
+        _journalctl("--sync")
+    options += ["--quiet", "--no-pager", "--output=json", f"--output-fields={field}"]
+    match = [f"MESSAGE_ID={_UNIT_FAILED}", *(f"{field}={name}" for name in units)]
+    lines = _journalctl(*options, f"--since=@{time.time() - _LATELY_SEC:.3f}", *match)
+    said = {json.loads(line).get(field) for line in lines if line.startswith("{")}
+    return [name for name in units if name in said]
 
 
 def _journalctl(*words: str) -> tuple[str, ...]:

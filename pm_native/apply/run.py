@@ -12,6 +12,7 @@ from typing import Protocol
 from pm_native.apply.disk import Disk
 from pm_native.apply.failures import FailureReport, Moment, journal_of
 from pm_native.apply.roll import batches, watch_sec
+from pm_native.apply.runs import runs_now
 from pm_native.apply.settle import SETTLE_SEC, settle
 from pm_native.apply.snapshot import run_ids
 from pm_native.apply.targets import alone
@@ -322,9 +323,19 @@ class Runner:
             self._generations.forget()
             self.store.forget()
             return
+        self._record_runs()
         # Offline nobody has read the files yet, and which units run is not known.
         self._record(complete=self._is_in_place and self.plan.bundle is not None)
         self._end_generation()
+
+    def _record_runs(self) -> None:
+        """Record which run each service is in, by which the next plan knows those that have failed since."""
+        if self.manager is None:
+            return
+        before = self.store.load_runs()
+        unproven = {step.subject for step in self.plan.of(Action.WATCH)} - self._proven
+        runs = runs_now(self.layout, (unit.name for unit in self._wanted_units()))
+        self.store.save_runs(runs | {name: before[name] for name in unproven if name in before})
 
     async def _reload_manager(self) -> None:
         if self.manager is None:

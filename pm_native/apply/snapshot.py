@@ -10,6 +10,8 @@ from hashlib import sha256
 
 from pm_native.apply.contents import digests
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
+from pm_native.apply.failures import failed_lately
+from pm_native.apply.runs import relapsed
 from pm_native.compile.bundle import FileKind
 from pm_native.compile.unit_file import MADE_BY
 from pm_native.plan.make import link_name
@@ -77,14 +79,17 @@ async def take_snapshot(
     states = None
     outdated: list[str] = []
     crashing: list[str] = []
+    relapses: list[str] = []
     runs: dict[str, str] = {}
     if manager is not None:
         templates = [name for name in files if "@." in name]
         states = await _states(manager, names, [name.replace("@.", "@*.") for name in templates])
-        crashing = await _crashing(manager, states.values())
+        crashing = await _crashing(manager, layout, states.values())
         if installed is not None and installed.held:
             runs = await run_ids(manager, [*installed.held])
         if installed is not None and installed.complete:
+            own = (states[name] for name in names if name in states)
+            relapses = await relapsed(manager, layout, own, Store(layout, project).load_runs())
             changed = drop_ins.changed | set(_changed_units(layout, installed.bundle, since_ns))
             outdated = await _outdated(manager, names & changed, drop_ins.items)
     return Snapshot(
@@ -103,6 +108,7 @@ async def take_snapshot(
         contents_before=Store(layout, project).load_contents(),
         states=states,
         crashing=frozenset(crashing),
+        relapsed=frozenset(relapses),
         runs=runs,
     )
 
@@ -114,11 +120,16 @@ async def _states(manager: Manager, names: set[str], patterns: list[str]) -> Map
     return states
 
 
-async def _crashing(manager: Manager, states: Iterable[UnitState]) -> list[str]:
-    """Those that wait for their next restart because they failed: who ends well and starts again is at work."""
+async def _crashing(manager: Manager, layout: Layout, states: Iterable[UnitState]) -> list[str]:
+    """Those that wait for their next restart because they failed: who ends well and starts again is at work.
+
+    One that was started again before it could be asked how it ended says that all is well: the journal knows.
+    """
     names = [state.name for state in states if state.is_between_runs]
     found = await asyncio.gather(*(manager.properties(name, "Service", ["Result"]) for name in names))
-    return [name for name, values in zip(names, found, strict=True) if values["Result"] != "success"]
+    results = {name: values["Result"] for name, values in zip(names, found, strict=True)}
+    unclear = [name for name in names if results[name] == "success"]
+    return [*(results.keys() - {*unclear}), *(failed_lately(unclear, layout.scope) if unclear else ())]
 
 
 async def run_ids(manager: Manager, names: Sequence[str]) -> dict[str, str]:

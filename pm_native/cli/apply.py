@@ -104,7 +104,7 @@ def apply(  # noqa: PLR0913 - one per option
         async with manager_of(scope, root) as manager:
             switch = await plan_switch(wanted.bundle, layout, manager, follow, only_look=dry_run)
             if plan is not None:
-                check_saved(plan, switch.plan)
+                check_saved(plan, switch)
             if dry_run:
                 return preview("apply", switch.plan, tuple(wanted.problems))
             options = flags.options("apply", allow_missing=source.allow_missing)

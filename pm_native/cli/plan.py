@@ -70,11 +70,11 @@ def plan(  # noqa: PLR0913 - one per option
     async def go() -> Result:
         async with manager_of(scope, root) as manager:
             options = replace(plan_options, needs_directories=not source.allow_missing)
-            made = (await plan_switch(wanted.bundle, layout, manager, options, only_look=True)).plan
+            switch = await plan_switch(wanted.bundle, layout, manager, options, only_look=True)
         if output is not None:
-            save_plan(made, wanted.bundle, layout, output)
+            save_plan(switch, wanted.bundle, output)
         option = "--runtime " if runtime else ""
-        result = preview("plan", made, tuple(wanted.problems))
+        result = preview("plan", switch.plan, tuple(wanted.problems))
         return (
             replace(result, hints=(f"next: pm-native apply {option}{output}",))
             if output is not None

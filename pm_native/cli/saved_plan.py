@@ -16,30 +16,36 @@ from pm_native.errors import AccessError, Diagnostics, StaleError, StateError, U
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from pm_native.cli.options import SourceOptions
+    from pm_native.cli.switch import Switch
     from pm_native.compile.bundle import Bundle
     from pm_native.plan.model import Plan
     from pm_native.state.layout import Layout
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
-    """A plan that was saved: what it leads to, and its steps as they were shown."""
+    """A plan that was saved: what it leads to, its steps as they were shown, and what the host was like."""
 
     wanted: Wanted
     shown: object
+    drift: Collection[str]
+    facts: Mapping[str, str | None]
 
 
-def save_plan(plan: Plan, bundle: Bundle, layout: Layout, path: Path) -> None:
-    """Write the plan to a file of its own."""
+def save_plan(switch: Switch, bundle: Bundle, path: Path) -> None:
+    """Write the plan to `bundle` to a file of its own."""
     data = {
         "format": FORMAT,
-        "runtime": layout.is_runtime,
-        "plan": plan_data(plan),
+        "runtime": switch.layout.is_runtime,
+        "plan": plan_data(switch.plan),
+        "drift": _firm_drift(switch.plan),
+        "facts": dict(switch.facts),
         "bundle": bundle_to_json(bundle),
         "texts": {item.name: item.text for item in bundle.files},
     }
@@ -66,16 +72,18 @@ def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, la
         raise UsageError("a saved plan says what to apply", hint="leave --file and --from out")
     try:
         data = json.loads(caller_trust().read(path))
-        version, shown = data["format"], data["plan"]
+        if data["format"] != FORMAT:
+            age = "a newer" if data["format"] > FORMAT else "an older"
+            raise StateError(f"{path} is from {age} pm-native", hint="run `pm-native plan` again")
+        shown = data["plan"]
         texts = {str(name): str(text) for name, text in data["texts"].items()}
+        drift, facts = [*map(str, data["drift"])], dict(data["facts"])
     except FileNotFoundError:
         raise UsageError(f"there is no plan {path}", hint=f"pm-native plan -o {path} saves one") from None
     except PermissionError:
         raise AccessError(f"cannot read {path}: permission denied") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(f"{path} is no saved plan: {error!r}") from error
-    if not isinstance(version, int) or version > FORMAT:
-        raise StateError(f"{path} is from a newer pm-native")
     bundle = bundle_from_json(data.get("bundle"), texts)
     for item in bundle.files:
         if not item.is_of(item.text.encode()):
@@ -86,19 +94,43 @@ def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, la
         until = "to stay" if layout.is_runtime else "until the next boot"
         way = "leave --runtime out" if layout.is_runtime else "give --runtime"
         raise UsageError(f"the plan is for a project that is installed {until}", hint=way)
-    return SavedPlan(wanted=Wanted(bundle=bundle, problems=Diagnostics()), shown=shown)
+    wanted = Wanted(bundle=bundle, problems=Diagnostics())
+    return SavedPlan(wanted=wanted, shown=shown, drift=drift, facts=facts)
 
 
-def check_saved(saved: SavedPlan, plan: Plan) -> None:
-    """StaleError where what would be done now is something else than what was saved.
+def check_saved(saved: SavedPlan, switch: Switch) -> None:
+    """StaleError where something else would be done now than was saved, or to another host than was looked at.
 
-    What is left alone may differ: root sees more of it than who planned without rights.
+    What the one who planned could not see is left out: root sees more.
     """
     # Through JSON, since that is where the saved one has been.
-    now = json.loads(json.dumps(plan_data(plan)))
+    now = json.loads(json.dumps(plan_data(switch.plan)))
     shown = saved.shown if isinstance(saved.shown, dict) else {}
     if any(now[key] != shown.get(key) for key in ("project", "steps", "options")):
+        why = "what would be done now differs"
+    else:
+        why = _other_drift(saved.drift, _firm_drift(switch.plan)) or _other_facts(saved.facts, switch.facts)
+    if why:
         raise StaleError(
-            "the host is not as it was when the plan was saved: what would be done now differs",
+            f"the host is not as it was when the plan was saved: {why}",
             hint="run `pm-native plan` again and look at it",
         )
+
+
+def _firm_drift(plan: Plan) -> list[str]:
+    return [f"{item.subject} {item.what}" for item in plan.drift if item.is_firm]
+
+
+def _other_drift(saved: Collection[str], now: Collection[str]) -> str:
+    """The first difference in words, "" where there is none."""
+    come = next((line for line in now if line not in saved), "")
+    gone = next((line for line in saved if line not in now), "")
+    return come or (f"{gone}, which is so no longer" if gone else "")
+
+
+def _other_facts(saved: Mapping[str, str | None], now: Mapping[str, str | None]) -> str:
+    for name in sorted({*saved, *now}):
+        before, after = saved.get(name, ""), now.get(name, "")
+        if before is not None and after is not None and before != after:
+            return f"{name} is another"
+    return ""

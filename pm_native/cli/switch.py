@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from pm_native.apply.headers import installed_as_seen, installed_files
@@ -12,7 +13,6 @@ from pm_native.apply.snapshot import take_snapshot
 from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
 from pm_native.cli.report import Messages
 from pm_native.cli.target import installed_places, nothing_installed, place_of
-from pm_native.compile.runtime import until_reboot
 from pm_native.compile.scale import pool_sizes, scaled
 from pm_native.errors import Diagnostics, OwnershipError, UsageError
 from pm_native.plan.make import FOLLOW, make_plan, make_removal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pm_native.bus.manager import Manager
     from pm_native.cli.options import SourceOptions
     from pm_native.compile.bundle import Bundle, Installed
-    from pm_native.plan.model import Plan, PlanOptions
+    from pm_native.plan.model import Plan, PlanOptions, Snapshot
     from pm_native.state.layout import Layout
 
 
@@ -96,12 +96,13 @@ async def manager_of(scope: Scope, root: Path | None) -> AsyncIterator[Manager |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """A plan with what it was made from."""
+    """A plan with what it was made from. `facts` are what it rests on beside its steps, None what the caller may not see."""
 
     plan: Plan
     layout: Layout
     store: Store
     installed: Installed | None
+    facts: Mapping[str, str | None] = field(default_factory=dict)
 
 
 async def plan_switch(  # noqa: PLR0913 - what a plan is made from
@@ -120,6 +121,8 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
     """
     _check_lifetime(bundle.project, layout)
     if layout.is_runtime:
+        from pm_native.compile.runtime import until_reboot  # noqa: PLC0415 - for the few that are to go
+
         bundle = until_reboot(bundle)
     store = Store(layout, bundle.project)
     installed, is_readable = installed_as_seen(layout, bundle.project) if only_look else (store.load(), True)
@@ -134,10 +137,24 @@ async def plan_switch(  # noqa: PLR0913 - what a plan is made from
         what = (
             "has records that you may not read: taken as its unit files say, without what `scale` asked for"
         )
-        plan = replace(plan, drift=(*plan.drift, Drift(bundle.project, what, "sudo pm-native plan")))
+        plan = replace(
+            plan, drift=(*plan.drift, Drift(bundle.project, what, "sudo pm-native plan", is_firm=False))
+        )
     if counts is None:
         plan = replace(plan, drift=(*plan.drift, *_scale_drift(bundle, kept, layout.scope)))
-    return Switch(plan=plan, layout=layout, store=store, installed=installed)
+    facts = _facts(snapshot) | {
+        "the last apply": str(installed.generation if installed else 0) if is_readable else None
+    }
+    return Switch(plan=plan, layout=layout, store=store, installed=installed, facts=facts)
+
+
+def _facts(snapshot: Snapshot) -> dict[str, str | None]:
+    """What the units run on that no step and no drift needs to tell of: drop-ins, and what is read by path."""
+    drop_ins = {
+        item.path: None if item.text is None else sha256(item.text.encode(errors="replace")).hexdigest()
+        for item in snapshot.drop_ins
+    }
+    return {**snapshot.contents, **drop_ins}
 
 
 def _check_lifetime(project: str, layout: Layout) -> None:
@@ -161,7 +178,7 @@ def _scale_drift(bundle: Bundle, counts: Mapping[str, int], scope: Scope) -> Ite
         if sizes.get(process, count) != count:
             what = f"has {count} instances, as `pm-native scale` asked for, in place of {sizes[process]}"
             option = "--user " if scope is Scope.USER else ""
-            yield Drift(process, what, f"pm-native scale {option}{process}=config")
+            yield Drift(process, what, f"pm-native scale {option}{process}=config", is_firm=False)
 
 
 def _renamed_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
@@ -176,7 +193,7 @@ def _renamed_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:
         sources = Store(layout, project).sources()
         if sources and sources[0] == config:
             what = "was made by the same config under another name, and stays installed"
-            yield Drift(project, what, f"pm-native remove {option}{project}")
+            yield Drift(project, what, f"pm-native remove {option}{project}", is_firm=False)
 
 
 def _linger_drift(bundle: Bundle, layout: Layout) -> Iterator[Drift]:

@@ -54,15 +54,6 @@ def bundle_file(kind: FileKind, name: str, text: str) -> BundleFile:
     return BundleFile(kind, name, text, sha256(text.encode()).hexdigest())
 
 
-def rehashed(name: str, header: str, note: str, body: str) -> BundleFile:
-    """The unit file with another body under its two lines of comment, the first of which ends with the body's hash."""
-    from hashlib import sha256  # noqa: PLC0415 - as above
-
-    source = header.rpartition(" sha256=")[0]
-    digest = sha256(body.encode()).hexdigest()
-    return bundle_file(FileKind.UNIT, name, f"{source} sha256={digest}\n{note}\n{body}")
-
-
 @dataclass(frozen=True, slots=True)
 class BundleUnit:
     """A unit that apply may have to start, stop or restart: instances are named one by one, templates are not here.

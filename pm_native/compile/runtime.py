@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from pm_native.compile.bundle import FileKind, rehashed
+from pm_native.compile.bundle import FileKind
+from pm_native.compile.unit_file import with_body
 from pm_native.errors import UsageError
 from pm_native.model.names import RUNTIME_ENVIRONMENTS
 
@@ -32,9 +33,8 @@ def until_reboot(bundle: Bundle) -> Bundle:
 
 
 def _moved(item: BundleFile) -> BundleFile:
-    header, newline, rest = item.text.partition("\n")
-    if item.kind is not FileKind.UNIT or not newline:
+    if item.kind is not FileKind.UNIT:
         return item
-    text = _ENVIRONMENT_FILE.sub(rf"\1%t/{RUNTIME_ENVIRONMENTS}/", rest)
-    note, _, body = text.partition("\n")
-    return item if text == rest else rehashed(item.name, header, note, body)
+    _, _, body = item.text.split("\n", 2)
+    moved = _ENVIRONMENT_FILE.sub(rf"\1%t/{RUNTIME_ENVIRONMENTS}/", body)
+    return item if moved == body else with_body(item, moved)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pm_native.compile.bundle import rehashed
 from pm_native.compile.names import instances_word
+from pm_native.compile.unit_file import with_body
 from pm_native.model.names import INSTANCES_VARIABLE
 from pm_native.unit import directive as d
 from pm_native.unit.file import Setting, UnitFile
@@ -78,8 +78,6 @@ def _of_size(item: BundleFile, stem: str, instances: tuple[str, ...]) -> BundleF
 def _rewritten(item: BundleFile, old: tuple[str, Directive, str], new: tuple[Setting, ...]) -> BundleFile:
     """The file with these settings for those of the section and directive that begin so, under the header with its hash."""
     section, directive, begin = old
-    header, _, rest = item.text.partition("\n")
-    note = rest.partition("\n")[0]
     sections = []
     for name, settings in parse_unit(item.text).sections:
         kept: list[Setting] = []
@@ -93,7 +91,7 @@ def _rewritten(item: BundleFile, old: tuple[str, Directive, str], new: tuple[Set
         if name == section and not given:
             kept += new
         sections.append((name, tuple(kept)))
-    return rehashed(item.name, header, note, render_unit(UnitFile((), tuple(sections))))
+    return with_body(item, render_unit(UnitFile((), tuple(sections))))
 
 
 def _begins(setting: Setting, text: str) -> bool:

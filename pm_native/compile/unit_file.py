@@ -45,6 +45,15 @@ def render_compiled(project: Project, unit: CompiledUnit, problems: Diagnostics)
     return bundle_file(FileKind.UNIT, str(unit.name), _header(project, unit, digest) + body)
 
 
+def with_body(item: BundleFile, body: str) -> BundleFile:
+    """A compiled unit file with another body below its header, which has the hash of that."""
+    header, _, rest = item.text.partition("\n")
+    source = header.rpartition(" sha256=")[0]
+    note = rest.partition("\n")[0]
+    digest = sha256(body.encode()).hexdigest()
+    return bundle_file(item.kind, item.name, f"{source} sha256={digest}\n{note}\n{body}")
+
+
 def _header(project: Project, unit: CompiledUnit, digest: str) -> str:
     """Two lines of comment: whose it is, the line that asked for it, the hash of what follows.
 

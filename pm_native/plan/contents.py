@@ -40,7 +40,7 @@ def contents_drift(wanted: Bundle, snapshot: Snapshot) -> Iterator[Drift]:
     for path, unit in _paths(wanted).items():
         if snapshot.contents.get(path) is None or snapshot.contents_before is None:
             what = f"reads {path}, which you cannot compare: taken as unchanged"
-            yield Drift(unit, what, "sudo pm-native plan")
+            yield Drift(unit, what, "sudo pm-native plan", is_firm=False)
         elif not snapshot.contents[path]:
             yield Drift(unit, f"reads {path}, which is not there")
 

@@ -122,7 +122,12 @@ class _Planner:
                 self.drift.append(Drift(name, "is masked: left alone", hint))
             elif name in self.snapshot.unreadable:
                 self.drift.append(
-                    Drift(name, "cannot be read by you: taken as unchanged", "sudo pm-native plan")
+                    Drift(
+                        name,
+                        "cannot be read by you: taken as unchanged",
+                        "sudo pm-native plan",
+                        is_firm=False,
+                    )
                 )
             elif text is None or name in self.snapshot.foreign or not _is_same(item, text):
                 yield self._write(name, item, text)

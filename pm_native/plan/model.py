@@ -71,11 +71,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Something on the host that differs from what was applied, by somebody's hand, and is left as it is."""
+    """Something on the host that differs from what was applied, by somebody's hand, and is left as it is.
+
+    What is not `is_firm` passes by itself, or is told by what only some callers may see.
+    """
 
     subject: str
     what: str
     hint: str = ""
+    is_firm: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,7 @@ class Snapshot:
     directories that are not there, `outdated` has the units whose files have changed since systemd read them.
     `contents` are the digests of what processes read by path ("": it is not there, None: the caller may not read it),
     `contents_before` those of the last apply, None where the caller may not know them. `crashing` are the units that
-    wait for their next restart after a failure, `runs` the ids of the runs that units have now which the last apply
+    wait for their next restart after a failure, `relapsed` those that are up just now after one, `runs` the ids of the runs that units have now which the last apply
     left on old settings.
     """
 
@@ -169,6 +173,7 @@ class Snapshot:
     contents_before: Mapping[str, str] | None = field(default_factory=dict)
     states: Mapping[str, UnitState] | None = None
     crashing: frozenset[str] = frozenset()
+    relapsed: frozenset[str] = frozenset()
     runs: Mapping[str, str] = field(default_factory=dict)
 
 

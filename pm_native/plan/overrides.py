@@ -31,7 +31,7 @@ def overrides(wanted: Bundle, snapshot: Snapshot) -> Iterator[tuple[DropIn, Drif
             hint = (
                 "--reconcile takes it back" if item.is_property else "a drop-in counts more than the config"
             )
-            yield item, Drift(f"{units[0]}{more}", what, hint)
+            yield item, Drift(f"{units[0]}{more}", what, hint, is_firm=item.text is not None)
 
 
 def _what(item: DropIn, ours: str) -> str:

@@ -63,6 +63,7 @@ class Verdicts:
         )
         self.failed = frozenset(installed.failed if installed else ())
         self.crashing = snapshot.crashing
+        self.relapsed = snapshot.relapsed
         self.masked = snapshot.masked
         self.complete = installed is None or installed.complete
         self.option = "--user " if wanted is not None and wanted.scope is Scope.USER else ""
@@ -168,20 +169,26 @@ class Verdicts:
             if unit.name in self.crashing | self.failed:
                 return Step(Action.RESTART, unit.name, "keeps failing: tried once more")
             hint = f"journalctl {self.option}-u {unit.name}"
-            self._tell(unit.name, "keeps ending: it waits for its next restart", hint)
+            self._tell(unit.name, "keeps ending: it waits for its next restart", hint, is_firm=False)
         elif unit.name in self.failed:
             return Step(Action.WATCH, unit.name, "it failed in the last apply")
+        elif unit.name in self.relapsed:
+            return Step(Action.WATCH, unit.name, "it has failed since the last apply, and was started again")
         return None
 
     def _changed_verdict(self, unit: BundleUnit, state: UnitState, reason: str) -> Step | None:
         if f"{unit.name.removesuffix('.service')}.timer" in self.new_units and not unit.start:
-            self._tell(unit.name, f"is at work on its old settings, its next run takes the new: {reason}")
+            what = f"is at work on its old settings, its next run takes the new: {reason}"
+            self._tell(unit.name, what, is_firm=False)
             return None
         match self._policy(unit):
             case OnChange.KEEP if not state.is_between_runs:
                 self.held.append(unit.name)
                 what = f"runs on old settings, as on_change = keep says: {reason}"
-                self._tell(unit.name, what, f"systemctl {self.option}restart {unit.name}")
+                hint = f"systemctl {self.option}restart {unit.name}"
+                self._tell(
+                    unit.name, what, hint, is_firm=reason != _HELD
+                )  # the record alone knows of it then
                 return None
             case OnChange.RELOAD if "@" in unit.name and not self._can_reload(unit):
                 return Step(Action.ROLL, unit.name, reason)
@@ -229,7 +236,7 @@ class Verdicts:
         if not unit.start:
             if has_failed:
                 hint = f"journalctl {self.option}-u {unit.name}"
-                self._tell(unit.name, "failed when it ran last", hint)
+                self._tell(unit.name, "failed when it ran last", hint, is_firm=False)
             return None
         if held := self._held_by(unit):
             what = f"is not opened: {held} holds the address and is kept, as on_change = keep says"
@@ -239,7 +246,7 @@ class Verdicts:
             return Step(Action.START, unit.name, why)
         if state is not None and state.job_type in _ABOUT_TO_START:
             what = f"has a {state.job_type} job in systemd's queue: left to it"
-            self._tell(unit.name, what, f"systemctl {self.option}list-jobs")
+            self._tell(unit.name, what, f"systemctl {self.option}list-jobs", is_firm=False)
             return None
         if self.options.reconcile:
             return Step(Action.START, unit.name, "was stopped by hand")
@@ -299,8 +306,8 @@ class Verdicts:
         old = self.old_files.get(name)
         return self.written[name].is_new and old is not None and old.sha256 != self.new_files[name].sha256
 
-    def _tell(self, unit: str, what: str, hint: str = "") -> None:
-        self.drift.append(Drift(unit, what, hint))
+    def _tell(self, unit: str, what: str, hint: str = "", *, is_firm: bool = True) -> None:
+        self.drift.append(Drift(unit, what, hint, is_firm))
 
 
 def _takers(units: Iterable[BundleUnit]) -> dict[str, list[BundleUnit]]:

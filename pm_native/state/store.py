@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _NAME = "current.json"
 _CONTENTS = "contents.json"
+_RUNS = "runs.json"
 _END = "\n}\n"  # of a JSON object that `json_text` wrote
 
 
@@ -36,6 +37,7 @@ class Store:
         self._path = self.directory / _NAME
         self._scope = layout.scope
         self._contents = self.directory / _CONTENTS
+        self._runs = self.directory / _RUNS
 
     def load(self) -> Installed | None:
         """What the last apply left, None where there was none; StateError where the record is damaged or too new."""
@@ -108,35 +110,53 @@ class Store:
 
         What is damaged counts as not there: then nothing can be told to have changed.
         """
-        try:
-            data = json.loads(self._contents.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return {}
-        except PermissionError:
-            return None
-        return {str(path): str(digest) for path, digest in data.items()} if isinstance(data, dict) else {}
+        return _load_map(self._contents)
 
     def save_contents(self, digests: Mapping[str, str]) -> None:
         """Record them, where they differ from what is recorded."""
-        if digests == self.load_contents():
-            return
-        if not digests:
-            remove(self._contents)
-            return
-        write_atomic(self._contents, f"{json.dumps(digests, indent=1, sort_keys=True)}\n".encode(), 0o600)
+        _save_map(self._contents, digests)
+
+    def load_runs(self) -> dict[str, str]:
+        """The ids of the runs that services were in at the end of the last apply, as far as the caller may know."""
+        return _load_map(self._runs) or {}
+
+    def save_runs(self, runs: Mapping[str, str]) -> None:
+        """Record them, where they differ from what is recorded."""
+        _save_map(self._runs, runs)
 
     def sweep(self) -> None:
         """Remove the scratch files of killed runs."""
-        sweep_scratch(self.directory, {_NAME, _CONTENTS})
+        sweep_scratch(self.directory, {_NAME, _CONTENTS, _RUNS})
 
     def forget(self) -> None:
         """Remove the records of a project that is gone, and the folders that are empty then."""
         remove(self._contents)
+        remove(self._runs)
         remove(self.directory / SCALE_NAME)
         remove(self._path)
         remove(self._path.with_name(f"{_NAME}.damaged"))
         remove_empty(self.directory)
         remove_empty(self.directory.parent)
+
+
+def _load_map(path: Path) -> dict[str, str] | None:
+    """Words by words; none of what is damaged, None where the caller may not read it."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    except PermissionError:
+        return None
+    return {str(key): str(value) for key, value in data.items()} if isinstance(data, dict) else {}
+
+
+def _save_map(path: Path, data: Mapping[str, str]) -> None:
+    if data == _load_map(path):
+        return
+    if not data:
+        remove(path)
+        return
+    write_atomic(path, f"{json.dumps(data, indent=1, sort_keys=True)}\n".encode(), 0o600)
 
 
 def _installed(data: dict[str, Any]) -> Installed:

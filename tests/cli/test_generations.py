@@ -13,10 +13,12 @@ from tests.cli.switch_host import APPLY, CONFIG, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CHANGED = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1001")
 BROKEN = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1002")
+AGAIN = "\n  hint: run `pm-native plan` again"
 STALE = (
     "error: the host is not as it was when the plan was saved: what would be done now differs\n"
     "  hint: run `pm-native plan` again and look at it\n"
@@ -168,13 +170,90 @@ def test_saved_plan_is_refused_when_something_else_would_be_done(host: SwitchHos
     assert host.manager.calls == []
 
 
+def drop_in(host: SwitchHost, text: str) -> None:
+    folder = host.units / "shop-web.service.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "mine.conf").write_text(text)
+    host.manager.units["shop-web.service"].drop_in_paths = (f"{folder}/mine.conf",)
+
+
+def stop(host: SwitchHost) -> None:
+    host.manager.units["shop-api@1.service"].active_state = "inactive"
+
+
+def mask(host: SwitchHost) -> None:
+    unit = host.units / "shop-api.target"
+    unit.unlink()
+    unit.symlink_to("/dev/null")
+
+
+WEB_DROP_IN = "{units}/shop-web.service.d/mine.conf is another"
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        (lambda host: drop_in(host, "[Service]\nNice=5\n"), WEB_DROP_IN),
+        (lambda host: (host.home / "watched").write_text("other"), "{home}/watched is another"),
+        (stop, "shop-api@1.service was stopped by hand: left stopped"),
+        (mask, "shop-api.target is masked: left alone"),
+        (lambda host: host("scale --user api=3 --settle 0"), "the last apply is another"),
+    ],
+)
+def test_saved_plan_is_refused_when_the_host_is_another(
+    host: SwitchHost, act: Callable[[SwitchHost], object], why: str
+) -> None:
+    """Though its steps would be just the same: `web` restarts in any case."""
+    (host.home / "watched").write_text("one")
+    watched = 'environment_files = ["shop.env"]\nrestart_on = ["watched"]'
+    host.config(CONFIG.replace('environment_files = ["shop.env"]', watched))
+    host(APPLY)
+    host.config(CHANGED.replace('environment_files = ["shop.env"]', watched))
+    host("plan --user -f pm-native.toml -o shop.plan")
+    act(host)
+    host.manager.calls.clear()
+    said = host("apply shop.plan --user")
+    told = why.format(home=host.home, units=host.units)
+    assert (said.code, said.err) == (1, STALE.replace("what would be done now differs", told))
+    assert host.manager.calls == []
+
+
+def test_saved_plan_is_refused_when_what_it_left_alone_has_gone(host: SwitchHost) -> None:
+    host(APPLY)
+    stop(host)
+    drop_in(host, "[Service]\nNice=5\n")
+    host.config(CHANGED)
+    host("plan --user -f pm-native.toml -o shop.plan")
+    drop_in(host, "[Service]\nNice=6\n")
+    assert WEB_DROP_IN.format(units=host.units) in host("apply shop.plan --user").err
+    drop_in(host, "[Service]\nNice=5\n")
+    host.manager.units["shop-api@1.service"].active_state = "active"
+    said = host("apply shop.plan --user")
+    assert "shop-api@1.service was stopped by hand: left stopped, which is so no longer\n" in said.err
+    stop(host)
+    assert host("apply shop.plan --user --settle 0").code == 0
+
+
+def test_saved_plan_of_a_state_that_came_back_is_refused_for_the_apply_in_between(host: SwitchHost) -> None:
+    host(APPLY)
+    host("plan --user -f pm-native.toml -o shop.plan")
+    for text in (CHANGED, CONFIG):
+        host.config(text)
+        host(APPLY)
+    assert "the last apply is another\n" in host("apply shop.plan --user").err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{}", "shop.plan is no saved plan: KeyError('format')"),
         ("[]", "shop.plan is no saved plan: TypeError('list indices must be integers or slices, not str')"),
-        ('{"format": 99, "plan": 1, "texts": {}}', "shop.plan is from a newer pm-native"),
-        ('{"format": 1, "plan": 1, "texts": {}}', "the manifest is damaged: not a JSON object"),
+        ('{"format": 99, "plan": 1}', f"shop.plan is from a newer pm-native{AGAIN}"),
+        ('{"format": 1, "plan": 1}', f"shop.plan is from an older pm-native{AGAIN}"),
+        (
+            '{"format": 2, "plan": 1, "texts": {}, "drift": [], "facts": {}}',
+            "the manifest is damaged: not a JSON object",
+        ),
     ],
 )
 def test_what_is_no_saved_plan_is_refused(host: SwitchHost, text: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.machine.harness import until
 from tests.machine.sites import new_site
 
 TYPE_CHECKING = False
@@ -60,6 +61,20 @@ def test_what_failed_is_tried_again_by_each_apply_until_it_is_well(site: Site) -
     assert runs[fine] == up
     assert site.applied().steps == []
     assert site.runs() == runs
+    # A loop that began after that, and is up whenever somebody looks.
+    machine = site.machine
+    machine.run(["rm", f"{site.folder}/well"])
+    machine.systemctl("kill", "--kill-who=main", "--signal=KILL", quick)
+    until(
+        lambda: int(machine.show(quick, "NRestarts")["NRestarts"]) > 2,
+        timeout=60,
+        what=lambda: str(machine.show(quick, "NRestarts", "SubState")),
+    )
+    assert set(site.applied(code=4).failures) == {quick}
+    site.write("well", "")
+    site.apply()
+    assert site.applied().steps == []
+    assert site.runs()[fine] == up
 
 
 def test_unit_that_changed_while_it_was_masked_restarts_when_it_is_unmasked(site: Site) -> None:

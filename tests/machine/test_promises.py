@@ -228,9 +228,11 @@ def test_what_is_not_in_the_record_is_not_ours_whatever_its_name(host_site: Site
 
 def test_saved_plan_is_refused_when_the_host_is_another(host_site: Site) -> None:
     site, machine, name = host_site, host_site.machine, host_site.name
-    site.config(f"[process.a]\n{SLEEP}[process.b]\n{SLEEP}")
-    site.apply()
-    site.config(f"[process.a]\n{SLEEP}[process.b]\n{SLEEP}[process.c]\n{SLEEP}")
+    site.write("watched", "one")
+    watches = f'[process.a]\n{SLEEP}restart_on = ["watched"]\n[process.b]\n{SLEEP}'
+    site.config(watches)
+    site.apply("--settle", "0")
+    site.config(f"{watches}[process.c]\n{SLEEP}")
     site.pm_native("plan", "-f", "pm-native.toml", "-o", "saved.plan", code=2)
     runs = site.runs()
     unit = f"{site.units}/{name}-a.service"
@@ -244,8 +246,17 @@ def test_saved_plan_is_refused_when_the_host_is_another(host_site: Site) -> None
     refused("edited by hand")
     machine.write(unit, text)
     machine.run(["rm", unit])
-    refused("the host is not as it was when the plan was saved")
+    refused("the host is not as it was when the plan was saved: what would be done now differs\n")
     machine.write(unit, text)
+    site.write("watched", "other")
+    refused("the host is not as it was when the plan was saved: what would be done now differs\n")
+    site.write("watched", "one")
+    machine.write(f"{unit}.d/mine.conf", "[Service]\nNice=5\n")
+    refused(f"the host is not as it was when the plan was saved: {unit}.d/mine.conf is another\n")
+    machine.run(["rm", "-r", f"{unit}.d"])
+    machine.systemctl("stop", f"{name}-b.service")
+    refused(f"the plan was saved: {name}-b.service was stopped by hand: left stopped\n")
+    machine.systemctl("start", f"{name}-b.service")
     site.pm_native("apply", "saved.plan", "--settle", "0")
     assert f"{name}-c.service" in site.runs()
 

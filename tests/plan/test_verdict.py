@@ -172,6 +172,14 @@ def test_unit_that_failed_in_the_last_apply_and_runs_is_watched() -> None:
     assert not make_plan(pool(2, RUN2), host).of(Action.WATCH)
 
 
+def test_unit_that_failed_since_the_last_apply_and_is_up_again_is_watched() -> None:
+    host = replace(after_apply(pool(2)), relapsed=frozenset({"shop-api@2.service"}))
+    why = "it has failed since the last apply, and was started again"
+    assert steps(make_plan(pool(2), host)) == [f"watch shop-api@2.service: {why}"]
+    assert steps(make_plan(pool(2), host, PlanOptions(retry=False))) == []
+    assert not make_plan(pool(2, RUN2), host).of(Action.WATCH)
+
+
 def test_scheduled_task_that_failed_is_told_and_left_to_its_timer() -> None:
     plan = make_plan(one(start=False), after_apply(one(start=False), web=FAILED))
     assert (steps(plan), drift(plan)) == (

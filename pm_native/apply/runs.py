@@ -1,0 +1,64 @@
+"""The runs that units are in, by what systemd tells journald in the file system: no call over the bus for each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from pm_native.apply.failures import failed_lately
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pm_native.bus.manager import Manager, UnitState
+    from pm_native.state.layout import Layout
+
+_YOUNG_SEC = 60.0
+_MOST = 50  # each is asked about, and after a reboot all are young
+
+
+def runs_now(layout: Layout, units: Iterable[str]) -> dict[str, str]:
+    """The id of the run that each service is in, or was in last."""
+    services = (name for name in units if name.endswith(".service"))
+    found = ((name, _run(_link(layout, name))) for name in services)
+    return {name: run for name, run in found if run}
+
+
+async def relapsed(
+    manager: Manager, layout: Layout, states: Iterable[UnitState], before: Mapping[str, str]
+) -> list[str]:
+    """Those that are up, but are in another run than `before`, which began just now after they had failed.
+
+    Who ends well and is started again is at work. What has been up for a minute is taken to be well.
+    """
+    active = (state.name for state in states if state.active_state == "active" and state.name in before)
+    young = [
+        (_age_sec(_link(layout, name)), name)
+        for name in active
+        if _run(_link(layout, name)) not in {"", before[name]}
+    ]
+    suspects = [name for age, name in sorted(young) if age < _YOUNG_SEC][:_MOST]
+    found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in suspects))
+    restarted = [name for name, values in zip(suspects, found, strict=True) if values["NRestarts"]]
+    return failed_lately(restarted, layout.scope) if restarted else []
+
+
+def _link(layout: Layout, unit: str) -> str:
+    return f"{layout.runtime}/systemd/units/invocation:{unit}"
+
+
+def _run(link: str) -> str:
+    try:
+        return os.readlink(link)  # noqa: PTH115 - for each of a thousand units
+    except OSError:
+        return ""  # it never ran, or is of a manager that tells nothing
+
+
+def _age_sec(link: str) -> float:
+    """How long ago the run began; below 0 where the clock was set back since."""
+    try:
+        return time.time() - os.lstat(link).st_mtime
+    except OSError:
+        return _YOUNG_SEC  # it has ended meanwhile
