@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks.booted import job_figures, restart_figure, status_figure, switch_figures
-from tests.benchmarks.cold import generate_figures, help_figure
+from tests.benchmarks.cold import completion_figure, generate_figures, help_figure
 from tests.benchmarks.health import health_figures
 from tests.benchmarks.host import host_figures
 from tests.benchmarks.imports import import_figures
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "help": help_figure,
+    "completion": completion_figure,
     "generate": generate_figures,
     "imports": import_figures,
     "jobs": job_figures,

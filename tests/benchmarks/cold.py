@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 PM_NATIVE = str(Path(sys.executable).parent / "pm-native")
 HONCHO = str(Path(sys.executable).parent / "honcho")
 MEBIBYTE = 1024 * 1024
+COMPLETED = 50
 
 
 def help_figure(_: Path) -> Iterator[Figure]:
@@ -29,6 +32,38 @@ def help_figure(_: Path) -> Iterator[Figure]:
         f"{ours.median / floor.median:.2f}",
         "3.5",
         ours.median <= 3.5 * floor.median,
+    )
+
+
+def completion_figure(scratch: Path) -> Iterator[Figure]:
+    """What a TAB behind `pm-native restart --user` waits for, with the processes of a project to offer.
+
+    100 ms are felt as at once, and are more than ten times the interpreter alone.
+    """
+    home = scratch / "completion"
+    home.mkdir()
+    config = "".join(f'[process.web{number}]\ncommand = "sleep 1"\n' for number in range(COMPLETED))
+    (home / "pm-native.toml").write_text(
+        f'[project]\nname = "bench"\ndirectory = "/"\n{config}', encoding="utf-8"
+    )
+    state = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    words = ["apply", "-f", "pm-native.toml", "--user", "--root", "/"]
+    subprocess.run([PM_NATIVE, *words], cwd=home, env=state, check=True, capture_output=True)
+    asked = {"_PM_NATIVE_COMPLETE": "bash_complete", "COMP_WORDS": "pm-native restart --user web"}
+    environment = {**state, **asked, "COMP_CWORD": "3"}
+    said = subprocess.run([PM_NATIVE], env=environment, capture_output=True, text=True, check=True).stdout
+    offered = sorted(f"plain,web{number}" for number in range(COMPLETED))
+    assert said.splitlines() == offered, said
+    floor = Command("python3 -c pass", [sys.executable, "-c", "pass"])
+    ours = Command("completion", [PM_NATIVE], environment=environment)
+    interleave([floor, ours], rounds=41, warm_ups=3)
+    yield Figure(
+        f"completing the name of one of {COMPLETED} processes",
+        milliseconds(ours.median),
+        f"{milliseconds(floor.median)} (python3 -c pass)",
+        f"{ours.median / floor.median:.2f}",
+        "10",
+        ours.median <= 10 * floor.median,
     )
 
 
