@@ -36,6 +36,8 @@ DEFAULT_START_TIMEOUT_USEC = 90 * SECOND
 # What a monitor may add to the memory and the processes of the instance that it belongs to: itself, and a probe.
 MONITOR_BYTES = 8 << 20
 MONITOR_TASKS = 2
+# The kernel ends what has a higher score first. A monitor that was ended would not be missed, and not be there.
+MONITOR_OOM_SCORE, PROGRAM_OOM_SCORE = -200, 0
 JOURNAL_GROUP = "systemd-journal"
 
 
@@ -169,6 +171,23 @@ def reads_journal(process: Process) -> bool:
     return process.logs.stdout == JOURNAL and any(
         isinstance(probe, OutputProbe) for _, check in monitored_checks(process) for probe in check.probes
     )
+
+
+def has_oom_scores(project: Project, process: Process, options: CompileOptions) -> bool:
+    """Whether a monitor beside the program has an OOM score of its own: where nobody has said another one for the unit.
+
+    The manager of a user may not lower one.
+    """
+    is_said = any(item.name == "OOMScoreAdjust" for item in process.systemd)
+    has_monitor = monitor_count(project, process, options) > 0
+    return has_monitor and options.scope is Scope.SYSTEM and not is_said
+
+
+def oom_settings(project: Project, process: Process, options: CompileOptions) -> Iterator[Setting]:
+    """OOMScoreAdjust= for the monitor beside the program, which `pm-native-run` raises again for the program."""
+    if has_oom_scores(project, process, options):
+        why = "the monitor outlives what takes its memory; pm-native-run gives the program its own score"
+        yield Setting(d.OOM_SCORE_ADJUST, (str(MONITOR_OOM_SCORE),), why=why)
 
 
 def monitor_count(project: Project, process: Process, options: CompileOptions) -> int:

@@ -12,6 +12,7 @@ from pm_native.compile.health import is_hosted, monitored_checks
 from pm_native.compile.names import service_name
 from pm_native.compile.run import check_readable, monitor_words
 from pm_native.compile.shipped import shipped_sections
+from pm_native.model.confinement import Profile
 from pm_native.model.health import Does, ExecProbe, Monitor
 from pm_native.unit import directive as d
 from pm_native.unit.file import Setting
@@ -40,6 +41,26 @@ _INHERITED = frozenset(
         "SystemCallArchitectures",
         "SystemCallFilter",
         "SystemCallErrorNumber",
+    ]
+)
+
+# What a process takes on at its start alone, so that nobody can have it of another one.
+_NOT_TAKEN_OVER = frozenset(
+    [
+        "AmbientCapabilities",
+        "AppArmorProfile",
+        "LockPersonality",
+        "MemoryDenyWriteExecute",
+        "PrivatePIDs",
+        "PrivateUsers",
+        "RestrictAddressFamilies",
+        "RestrictNamespaces",
+        "RestrictRealtime",
+        "RestrictSUIDSGID",
+        "SELinuxContext",
+        "SmackProcessLabel",
+        "SystemCallArchitectures",
+        "SystemCallFilter",
     ]
 )
 
@@ -138,3 +159,14 @@ def check_monitor(project: Project, options: CompileOptions, problems: Diagnosti
             hint = "take `strict` out, or give this process a monitor of its own in another project"
             message = "one monitor for all: when it is gone, every `strict` program is ended"
             problems.warning(process.origin("health.strict"), message, code="monitor-strict", hint=hint)
+        if _runs_commands(process) and (what := _not_taken_over(process)):
+            hint = "probe by something else than a command, or take `monitor` out"
+            message = f"one monitor for all: it runs the commands of checks without {what} of the unit"
+            problems.warning(process.origin("health"), message, code="monitor-exec", hint=hint)
+
+
+def _not_taken_over(process: Process) -> str:
+    """What commands of checks would not have of the unit of a process, in words; "" where they have all."""
+    names = {f"{item.name}=" for item in process.systemd if item.name in _NOT_TAKEN_OVER and item.values}
+    filters = ["the filters of system calls"] if process.sandbox.profile is not Profile.OFF else []
+    return ", ".join([*filters, *sorted(names)])

@@ -6,6 +6,9 @@ from pm_native.compile.channel import channel_words
 from pm_native.compile.check import report_missing
 from pm_native.compile.command import search_path
 from pm_native.compile.health import (
+    MONITOR_OOM_SCORE,
+    PROGRAM_OOM_SCORE,
+    has_oom_scores,
     is_hosted,
     monitored_checks,
     needs_run,
@@ -71,6 +74,8 @@ def run_words(
         words += announce_words(project, process)
     elif checks:
         words += _unit_words(process, checks, options)
+    if has_oom_scores(project, process, options):
+        words.append(f"--oom-score={MONITOR_OOM_SCORE}:{PROGRAM_OOM_SCORE}")
     if process.channel is not None:
         words += channel_words(process.channel)
     words += _speaker_words(process)

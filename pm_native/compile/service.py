@@ -13,6 +13,7 @@ from pm_native.compile.health import (
     is_hosted,
     is_notified,
     limit_window_usec,
+    oom_settings,
     speaks,
     start_timeout_usec,
     tells_listening,
@@ -155,6 +156,7 @@ def service_settings(  # noqa: PLR0913, PLR0917 - what a service is made of
     yield from log_settings(project, process)
     yield from health_settings(project, process, options)
     yield from channel_settings(process, options)
+    yield from oom_settings(project, process, options)
     yield Setting(
         d.SLICE, (str(process_slice(project, process)),), why="limits and accounting of all instances"
     )

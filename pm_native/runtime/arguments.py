@@ -104,7 +104,7 @@ class Check:
 
 
 class Arguments:
-    """What is said of one unit."""
+    """What is said of one unit. `oom_scores` are those of its monitor, which is the unit's, and of its program."""
 
     __slots__ = (
         "announce",
@@ -115,6 +115,7 @@ class Arguments:
         "is_message_ready",
         "keeps_notify",
         "log_files",
+        "oom_scores",
         "phases",
         "port",
         "ready_after",
@@ -135,6 +136,7 @@ class Arguments:
         self.keeps_notify = False
         self.announce = ""
         self.log_files: list[str] = []
+        self.oom_scores: tuple[int, int] | None = None
         self.channel = ""
         self.is_listening_ready = False
         self.is_message_ready = False
@@ -304,6 +306,12 @@ def port_number(text: str) -> int:
     return total
 
 
+def oom_scores(text: str) -> tuple[int, int]:
+    """The two scores of `-200:0`."""
+    monitors, _, programs = text.partition(":")
+    return int(monitors), int(programs)
+
+
 def status_range(text: str) -> tuple[int, int]:
     """The bounds of `200-299`, or of `204`."""
     low, _, high = text.partition("-")
@@ -373,6 +381,7 @@ _OF_UNIT: dict[str, Callable[[Arguments, str], None]] = {
     "listening": _flag("is_listening_ready"),
     "announce": _set("announce", str),
     "log-file": lambda unit, value: unit.log_files.append(value),
+    "oom-score": _set("oom_scores", oom_scores),
     "channel": _set("channel", str),
     "ready-message": _flag("is_message_ready"),
     "ready-after": _set("ready_after", seconds),

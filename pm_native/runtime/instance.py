@@ -62,7 +62,7 @@ def _monitor(
         pid=program.pid,
         program=program.process,
         invocation=environment.get(b"INVOCATION_ID", b"").decode(),
-        place=Beside(environment),
+        place=Beside(environment, arguments.oom_scores[1] if arguments.oom_scores else None),
         notifier=tell.Notifier(address),
         loop=loop,
         log_ends=program.log_ends,

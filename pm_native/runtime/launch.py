@@ -56,6 +56,8 @@ def prepare(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
     if arguments.has_monitor:
         channel = open_channel(environment) if arguments.channel else -1
         started = leave_monitor(arguments, environment, channel)
+        if arguments.oom_scores is not None:
+            take_oom_score(*arguments.oom_scores)
     if arguments.announce:
         announce_program(arguments)
     if arguments.is_listening_ready:
@@ -153,6 +155,20 @@ def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes], channel
 
     monitor_program(arguments, environment, Started(pid, program, has_started, log_ends, channel))
     os._exit(0)
+
+
+def take_oom_score(monitors: int, programs: int) -> None:
+    """Raise the OOM score of this process from the unit's, which its monitor keeps, to the program's own.
+
+    Where the unit has another one (by a drop-in, or since systemd has no right to lower it), that is for both.
+    """
+    try:
+        with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:  # noqa: PTH123 - pathlib is heavy
+            if int(file.read()) == monitors:
+                file.write(b"%d" % programs)
+    except OSError as error:
+        told = f"the program keeps the OOM score of its monitor: {error.strerror}"
+        os.write(2, f"pm-native-run: {told}\n".encode())
 
 
 def announce_program(arguments: Arguments) -> None:

@@ -37,8 +37,9 @@ class Beside:
 
     is_shared = False
 
-    def __init__(self, environment: dict[bytes, bytes]) -> None:
+    def __init__(self, environment: dict[bytes, bytes], oom_score: int | None = None) -> None:
         self._environment = environment
+        self._oom_score = oom_score
 
     def __enter__(self) -> Self:
         """Nothing to do."""
@@ -52,8 +53,15 @@ class Beside:
         return path
 
     def run(self, words: list[str], output: int, more: dict[bytes, bytes] | None = None) -> int:
-        """Start a command as the program would."""
-        return spawn(words, self._environment | (more or {}), output)
+        """Start a command as the program would, with the program's OOM score and not that of the monitor."""
+        pid = spawn(words, self._environment | (more or {}), output)
+        if self._oom_score is not None:
+            try:
+                with open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123 - pathlib is heavy
+                    file.write(b"%d" % self._oom_score)
+            except OSError:
+                return pid  # it has ended, or is another user's by now
+        return pid
 
     def ask(self, words: list[str], output: int) -> int:
         """Start a command of systemd's."""

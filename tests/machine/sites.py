@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import count
+
+from tests.machine.harness import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +85,15 @@ class Site:
         timers = [name.removesuffix(".timer") for name in found if name.endswith(".timer")]
         timed = {f"{name}.{kind}" for name in timers for kind in ("service", "slice")}
         return {name: run for name, run in found.items() if name not in timed}
+
+    def shows(self, unit: str, pattern: str) -> str:
+        """Wait until the status of a unit is of the pattern; the text."""
+
+        def text() -> str:
+            return self.machine.show(unit, "StatusText", user=self.user)["StatusText"]
+
+        until(lambda: re.fullmatch(pattern, text()) is not None, what=lambda: f"{unit}: {text()!r}")
+        return text()
 
     def environment(self, unit: str) -> dict[str, str]:
         """The environment of the main process of a unit, as the kernel has it."""

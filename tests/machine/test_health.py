@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.machine.harness import until
-from tests.machine.sites import new_site, processes
+from tests.machine.sites import Site, new_site, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.machine.harness import Machine
-    from tests.machine.sites import Site
 
 # Answers on PORT. What it does is told by a word in a file, which each start sets back.
 SERVER = """\
@@ -176,6 +175,10 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
         + "health = { ready.notify = true, alive = { file = '/', interval = '100ms' } }\n"
     )
     site.apply()
+    # As far as a systemd may lower it at all, which one in a container may not.
+    lowered = ["systemd-run", "--quiet", "--wait", "--pipe", "--property=OOMScoreAdjust=-200"]
+    low = machine.run([*lowered, "cat", "/proc/self/oom_score_adj"]).stdout.strip()
+    assert low in {"-200", "0"}
     units = {
         name: f"{site.name}-{name}.service" for name in ("plain", "strict", "drain", "told", "boxed", "own")
     }
@@ -188,6 +191,8 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
         assert (parent, group) == ("1", machine.run(["ps", "-o", "sid=", "-p", monitor]).stdout.strip())
         assert machine.read(f"/proc/{shown['MainPID']}/cmdline").split("\0")[0] != "/usr/bin/python3 -I"
         assert "run.py" not in machine.read(f"/proc/{shown['MainPID']}/cmdline")
+        scores = [machine.read(f"/proc/{pid}/oom_score_adj").strip() for pid in (shown["MainPID"], monitor)]
+        assert scores == ["0", low]  # the kernel ends the program first, and as soon as any other
     assert "'Serving HTTP on" in machine.show(units["told"], "StatusText")["StatusText"]
     assert "tcp 4105" in machine.show(units["boxed"], "StatusText")["StatusText"]
     told = site.environment(units["plain"])
@@ -215,6 +220,68 @@ def test_programs_run_as_if_nothing_stood_before_them(site: Site) -> None:
     assert not machine.run(["ps", "-p", drain], check=False).stdout.count(drain)
     site.remove()
     assert processes(machine, "runtime/run.py") == []
+
+
+USERS = """\
+[process.told]
+command = ["/bin/sh", "-c", "echo now serving; exec sleep 1000"]
+health = { ready.output = "serving", alive = { exec = ["/bin/sh", "-c", "id -un"], interval = "200ms" } }
+"""
+
+
+def test_a_users_own_manager_looks_after_programs_as_the_systems_does(machine: Machine) -> None:
+    site = Site(machine, "mine", machine.user_session("ada"))
+    serve(site, "web")
+    site.config(server("web", 4601, f'health = {{ http = "/", {ALIVE} }}') + USERS)
+    machine.run(["chown", "-R", "ada:", site.folder])
+    site.apply()
+    for name, words in (
+        ("web", r"ready \(http 200 .*; alive \(http 200 .*"),
+        ("told", r".*alive \(sh: ada\)"),
+    ):
+        site.shows(f"mine-{name}.service", words)
+        assert len(monitor_of(machine, f"mine-{name}.service", "ada")) == 1
+    before = machine.show("mine-web.service", "MainPID", user="ada")["MainPID"]
+    mode(site, "web", "500")
+
+    def is_new() -> bool:
+        now = machine.show("mine-web.service", "MainPID", "ActiveState", "NRestarts", user="ada")
+        return (
+            now["ActiveState"] == "active"
+            and now["NRestarts"] != "0"
+            and now["MainPID"] not in {"0", before}
+        )
+
+    until(is_new, what=lambda: machine.run(["journalctl", "--lines=50"], check=False).stdout)
+    site.remove()
+    until(lambda: processes(machine, "runtime/run.py") == [], what=lambda: "a monitor is left")
+
+
+def test_a_monitor_within_the_strict_sandbox_and_one_of_a_channel_beside_that_of_the_project(
+    site: Site,
+) -> None:
+    machine = site.machine
+    serve(site, "low")
+    site.config(
+        'monitor = "host"\n'
+        + server(
+            "low",
+            81,
+            f'health = {{ http = "/", {ALIVE} }}',
+            'channel = {}\nsandbox = "strict"\nwritable = "."',
+        )
+        + f'[process.apart]\ncommand = "/bin/sleep 1000"\nhealth = {{ file = "/", {ALIVE} }}\n'
+    )
+    site.apply()
+    low, apart = (f"{site.name}-{name}.service" for name in ("low", "apart"))
+    site.shows(low, r"ready \(http 200 .*; alive \(http 200 .*")
+    site.shows(apart, r"ready \(file \); alive \(file \)")
+    site.shows(f"pm-native-monitor@{site.name}.service", "monitors 1 program")
+    assert (len(monitor_of(machine, low)), len(monitor_of(machine, apart))) == (1, 0)
+    before = machine.show(low, "MainPID")["MainPID"]
+    mode(site, "low", "500")
+    assert restarted(site, "low", before)["NotifyAccess"] == "all"
+    says(site, low, "Watchdog request (last status: unhealthy: http 500, 2 times)")
 
 
 TLS_SERVER = """\

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.machine.harness import until
@@ -115,16 +113,6 @@ def monitor_of(site: Site) -> str:
     return f"pm-native-monitor@{site.name}.service"
 
 
-def shows(site: Site, unit: str, pattern: str) -> str:
-    """Wait until the status of a unit is of the pattern; the text."""
-
-    def text() -> str:
-        return site.machine.show(unit, "StatusText")["StatusText"]
-
-    until(lambda: re.fullmatch(pattern, text()) is not None, what=lambda: f"{unit}: {text()!r}")
-    return text()
-
-
 def test_one_monitor_looks_as_each_program_could_and_is_not_missed(site: Site) -> None:
     machine = site.machine
     for name in ("alive", "closed/secret"):
@@ -143,20 +131,20 @@ def test_one_monitor_looks_as_each_program_could_and_is_not_missed(site: Site) -
         assert shown["ActiveState"] == "active"
         assert shown["NotifyAccess"] == ("all" if name == "own" else "main")
         assert "run.py" not in machine.read(f"/proc/{shown['MainPID']}/cmdline")
-    shows(site, units["alone"], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
-    shows(site, units["behind"], r"ready \(unix /tmp/behind.sock\); alive \(unix /tmp/behind.sock\)")
+    site.shows(units["alone"], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
+    site.shows(units["behind"], r"ready \(unix /tmp/behind.sock\); alive \(unix /tmp/behind.sock\)")
     for name in ("pool@1", "pool@2"):
-        shows(site, units[name], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
-    shows(site, units["told"], r"ready \(output 'now serving'\)")
-    shows(site, units["written"], r"ready \(output 'now serving'\)")
+        site.shows(units[name], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
+    site.shows(units["told"], r"ready \(output 'now serving'\)")
+    site.shows(units["written"], r"ready \(output 'now serving'\)")
     # What root could see and the user of the program cannot is not told.
     machine.systemctl("start", units["linked"])
-    shows(site, units["linked"], r"unhealthy: file .*-link: permission denied")
+    site.shows(units["linked"], r"unhealthy: file .*-link: permission denied")
     machine.systemctl("stop", units["linked"])
     behind = machine.show(units["behind"], "MainPID")["MainPID"]
     assert machine.run(["cat", f"/proc/{behind}/root/tmp/peer"]).stdout == "1"  # daemon
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & site.environment(units["strict"]).keys()
-    shows(site, monitor, f"monitors {len(NAMES)} programs")
+    site.shows(monitor, f"monitors {len(NAMES)} programs")
     kill(site, units)
     change(site, units)
     site.remove()
@@ -177,12 +165,12 @@ def kill(site: Site, units: dict[str, str]) -> None:
     """The monitor is killed, while one program starts: nobody misses it, and the next one goes on where it was."""
     machine, monitor = site.machine, monitor_of(site)
     machine.systemctl("start", "--no-block", units["late"])
-    shows(site, units["late"], r"waiting for ready: file late: no such file or directory \(attempt \d+\)")
+    site.shows(units["late"], r"waiting for ready: file late: no such file or directory \(attempt \d+\)")
     before = {name: machine.show(unit, "MainPID", "NRestarts") for name, unit in units.items()}
     old = machine.show(monitor, "MainPID")["MainPID"]
     machine.run(["kill", "-KILL", old])
     until(lambda: machine.show(monitor, "MainPID")["MainPID"] not in {"0", old}, what=lambda: monitor)
-    shows(site, monitor, f"monitors {len(NAMES) + 1} programs")
+    site.shows(monitor, f"monitors {len(NAMES) + 1} programs")
     site.write("late", "")
     machine.wait_until(units["late"], ActiveState="active")
     machine.run(["kill", "-TERM", before["pool@2"]["MainPID"]])
@@ -203,7 +191,7 @@ def change(site: Site, units: dict[str, str]) -> None:
     steps = site.applied().steps
     assert steps[-2:] == ["reload-manager systemd", f"restart {monitor}"]
     assert not [step for step in steps[:-2] if step.split()[0] in {"start", "stop", "restart", "roll"}]
-    shows(site, monitor, f"monitors {len(NAMES) + 1} programs")
+    site.shows(monitor, f"monitors {len(NAMES) + 1} programs")
 
     site.config(text.replace('monitor = "host"', 'monitor = "instance"'))
     site.apply()
@@ -211,13 +199,13 @@ def change(site: Site, units: dict[str, str]) -> None:
         "LoadState": "not-found",
         "ActiveState": "inactive",
     }
-    shows(site, units["pool@1"], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
+    site.shows(units["pool@1"], r"ready \(http 200 in \d+ ms\); alive \(http 200 in \d+ ms\)")
 
 
 def test_commands_of_checks_are_what_processes_of_the_unit_are(site: Site) -> None:
     site.write("ask", ASK)
     site.config(COMMANDS.format(folder=site.folder, fast=FAST))
     site.apply()
-    assert shows(site, f"{site.name}-boxed.service", r"ready \(.*\); alive \(file inside\)") == (
+    assert site.shows(f"{site.name}-boxed.service", r"ready \(.*\); alive \(file inside\)") == (
         f"ready (sh: 1:1:1 2 {site.folder} in 1 green unset inside); alive (file inside)"
     )

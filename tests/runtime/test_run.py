@@ -333,6 +333,30 @@ def test_other_actions(systemd: Systemd) -> None:
     assert process.returncode == 5
 
 
+@pytest.mark.parametrize("option", ["--oom-score={own}:{raised}", "--oom-score=-999:{raised}"])
+def test_the_program_and_its_checks_take_their_oom_score_and_the_monitor_keeps_the_units(
+    systemd: Systemd, option: str
+) -> None:
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    raised = min(own + 7, 1000)
+    takes = raised if "{own}" in option else own  # where the unit has another one, that is for all
+    wait = f"until read score </proc/self/oom_score_adj && test $score = {takes}; do :; done"
+    process = systemd.start(
+        option.format(own=own, raised=raised),
+        "--ready",
+        "--exec=/bin/sh",
+        "--arg=-c",
+        f"--arg={wait}",
+        *FAST,
+    )
+    assert systemd.heard("READY") == "READY=1\nSTATUS=ready (sh)"
+    scores = [
+        int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+        for pid in (process.pid, systemd.monitor(process))
+    ]
+    assert scores == [takes, own]
+
+
 def test_probes_do_not_outlive_their_timeout_nor_leave_anything(systemd: Systemd) -> None:
     pids = systemd.folder / "pids"
     script = f"sleep 1000 & echo $! >>{pids}; echo $$ >>{pids}; sleep 1000"
