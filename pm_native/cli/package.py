@@ -107,7 +107,7 @@ def _staged(
     from pm_native.compile.project import compile_project  # noqa: PLC0415 - not for --help
     from pm_native.package.build import Build, build_epoch, version_of_git  # noqa: PLC0415 - not for --help
     from pm_native.package.listing import list_units  # noqa: PLC0415 - not for --help
-    from pm_native.package.target import TargetHost, relocated  # noqa: PLC0415 - not for --help
+    from pm_native.package.target import TargetHost, relocated, warn_of_missing_folders  # noqa: PLC0415 - not for --help
     from pm_native.package.tree import stage  # noqa: PLC0415 - not for --help
 
     config = Path(project.source_path)
@@ -141,6 +141,7 @@ def _staged(
     needs_runtime = project.ipc is not None or any(RUNTIME in item.text for item in bundle.files)
     root.mkdir(mode=0o755)
     staged = stage(root, project.name, bundle, given, problems)
+    warn_of_missing_folders(project, base, staged.files, problems)
     return Build(
         name=project.name,
         project=project.name,

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pm_native.errors import Diagnostics
     from pm_native.model.package import PackagedFiles
 
 _FIRST_UID = 100  # of those that systemd-sysusers gives; which one it will be does not matter here
@@ -59,6 +60,24 @@ def relocated(project: Project, base: PurePosixPath, directory: PurePosixPath) -
     if not isinstance(moved, Project):
         raise TypeError("a project that is moved is a project")
     return replace(moved, package=project.package)
+
+
+def warn_of_missing_folders(
+    project: Project, base: PurePosixPath, installed: Iterable[str], problems: Diagnostics
+) -> None:
+    """Add a warning for each process that runs in a folder of the project, here below `base`, that is not installed."""
+    home = project.package.directory or base
+    place = project.package.directory or f"/srv/{project.name}"
+    hint = f'below [package]: directory = "{place}", files = [{{ from = ".", to = "{place}" }}]'
+    folders = {folder for path in installed for folder in PurePosixPath(path).parents}
+    for process in project.processes:
+        if process.directory.is_relative_to(home) and process.directory not in folders:
+            problems.warning(
+                process.origin("directory") if "directory" in process.origins else process.span,
+                f"{process.name} runs in {process.directory}, and no file of the package lies there",
+                code="package-folder",
+                hint=hint,
+            )
 
 
 def _moved(value: object, base: str, directory: str) -> object:

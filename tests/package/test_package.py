@@ -188,6 +188,19 @@ def test_digest_of_a_unit_follows_its_files_and_its_secrets(folder: Folder) -> N
     assert digest() not in {before, changed}
 
 
+def test_process_whose_folder_is_not_installed_is_told_of(folder: Folder) -> None:
+    folder.write("pm-native.toml", f'{PROCESS}[package]\ndirectory = "/srv/corner"\n{GIVEN}')
+    code, _, err = folder.package("--project", "corner")
+    assert (code, [line for line in err.splitlines() if "package-folder" in line]) == (
+        0,
+        [
+            "pm-native.toml:1:10: warning: api runs in /srv/corner, and no file of the package lies there [package-folder]"
+        ],
+    )
+    whole(folder)
+    assert "package-folder" not in folder.package()[2]
+
+
 def git(folder: Folder, *words: str) -> None:
     identity = ["-c", "user.name=ann", "-c", "user.email=ann@corner.example"]
     subprocess.run(["git", *identity, *words], cwd=folder.path, check=True, capture_output=True)
