@@ -182,7 +182,7 @@ class ListenerReader:
         groups = {_group(program) for program in programs}
         for item in self.watched:
             known = groups if item.is_group else processes
-            if item.name and item.name not in known:
+            if item.name and item.name not in known and not self.problems.has_errors:
                 what = "group" if item.is_group else "process"
                 shown = ", ".join(sorted(name for name in known if ":" not in name))
                 message = (

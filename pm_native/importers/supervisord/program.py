@@ -97,6 +97,13 @@ class ProgramReader:
         priority = (own, 0) if group_priority is None else (group_priority, own)
         if not self._may_count(count, first):
             return []
+        if count == 0:
+            message, hint = (
+                f"numprocs=0: {self.name} runs not at all, and has no unit",
+                "autostart=false keeps it at hand",
+            )
+            self.problems.note(values.place("numprocs"), message, code="supervisord-numprocs", hint=hint)
+            return []
         self.tell_lost()
         numbers = range(first, first + count)
         names = replace(values.names, values={**values.names.values, "numprocs": count})
@@ -137,9 +144,11 @@ class ProgramReader:
     def _may_count(self, count: int, first: int) -> bool:
         place = self.values.place("numprocs")
         entry = self.values.entry("process_name")
-        if not 0 <= first <= 1_000_000 or not 1 <= count <= _NUMPROCS_MAX:
-            hint = f"numprocs from 1 to {_NUMPROCS_MAX}, numprocs_start from 0"
-            message = f"numprocs {count} from {first}"
+        if not 0 <= first <= 1_000_000 or not 0 <= count <= _NUMPROCS_MAX:
+            hint = f"numprocs up to {_NUMPROCS_MAX}, numprocs_start from 0"
+            message = (
+                f"so many processes are none of supervisord's: numprocs={count}, numprocs_start={first}"
+            )
             self.problems.error(place, message, code="out-of-range", hint=hint)
             return False
         if count > 1 and (entry is None or "%(process_num)" not in entry.value):

@@ -165,7 +165,7 @@ class ProjectReader:
     def programs(self) -> list[Program]:
         """All programs, those of groups where the group stands."""
         sections = self.config.sections
-        grouped: dict[str, str] = {}
+        grouped: dict[str, list[str | None]] = {}
         found: list[Program] = []
         listeners = ListenerReader(self.problems)
         for section in sections.values():
@@ -182,7 +182,11 @@ class ProjectReader:
             elif match := _PROGRAM.fullmatch(section.name):
                 if are_too_many(len(found) + 1, section.span, self.problems):
                     return []
-                found += self._program(section, match[1].strip(), grouped.get(section.name))
+                for group in grouped.get(
+                    section.name, [None]
+                ):  # each of its groups runs a program of its own
+                    found += self._program(section, match[1].strip(), group)
+        self.problems.items[:] = dict.fromkeys(self.problems.items)  # what holds in every group is told once
         return listeners.with_health(self._distinct(found))
 
     def _distinct(self, programs: list[Program]) -> list[Program]:
@@ -197,7 +201,7 @@ class ProjectReader:
                 self.problems.error(process.span, message, code="duplicate-name", hint=hint)
         return list(found.values())
 
-    def _group_members(self, section: IniSection, grouped: dict[str, str]) -> None:
+    def _group_members(self, section: IniSection, grouped: dict[str, list[str | None]]) -> None:
         values = self.values(section.name)
         if values is None:
             return
@@ -208,7 +212,7 @@ class ProjectReader:
             self.problems.error(
                 section.span, "a group without programs", code="supervisord-group", hint="programs=one,two"
             )
-        for member in members:
+        for member in dict.fromkeys(members):
             known = [
                 kind for kind in ("program", "fcgi-program") if f"{kind}:{member}" in self.config.sections
             ]
@@ -217,7 +221,7 @@ class ProjectReader:
                 hint = f"write [program:{member}], or take it out; includes are read where they are"
                 self.problems.error(values.place("programs"), message, code="supervisord-group", hint=hint)
                 continue
-            grouped[f"{known[0]}:{member}"] = name
+            grouped.setdefault(f"{known[0]}:{member}", []).append(name)
         hint = f"all of them: systemctl stop 'PROJECT-{name}-*'"
         message = f"group {name}: its processes are called {name}-PROGRAM, and there is no unit of the group itself"
         self.problems.note(section.span, message, code="supervisord-group", hint=hint)
