@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 
 from pm_native.compile.names import instance_numbers, plain_path, socket_name, socket_service_name
+from pm_native.compile.preload import runs_python_script
 from pm_native.model.project import ProcessKind
 from pm_native.unit import directive as d
 from pm_native.unit.file import Setting
@@ -141,6 +142,10 @@ def _check_shared(process: Process, options: CompileOptions, problems: Diagnosti
         hint = 'name what it starts, such as command = "node server.js"'
         message = f"{program} does not hand the shared socket on to the program that it starts"
         problems.warning(process.origin("command"), message, code="listen-in-between", hint=hint)
+    if runs_python_script(process):
+        hint = "where it calls uvicorn.run(), write python -m uvicorn, and it needs no change"
+        message = "the script takes the shared socket itself, as descriptor 3: what serves in it is not known by its name"
+        problems.note(process.origin("command"), message, code="listen-python", hint=hint)
 
 
 def _check_address(process: Process, problems: Diagnostics) -> None:

@@ -62,13 +62,28 @@ def accepts_in_a_loop(process: Process) -> bool:
     return is_node(process) or name == "nginx" or _python_server(process) in _PYTHON_SCRIPTS
 
 
+def runs_python_script(process: Process) -> bool:
+    """Whether Python runs a file, whose name does not tell whether it is a server that is known."""
+    words = _python_words(process)
+    return bool(words) and not words[0].startswith("-")
+
+
 def _python_server(process: Process) -> str:
     """The name of the script, or of the module that Python runs: `uvicorn`."""
+    match _python_words(process):
+        case ["-m", module, *_]:
+            return module
+    return posixpath.basename(process.command[0]) if process.command else ""
+
+
+def _python_words(process: Process) -> list[str]:
+    """What Python is told to run: `-m` and a module, `-c` and a text, or a file; nothing where the program is another."""
     name, *words = process.command or ("",)
-    while words[:1] and words[0].startswith("-") and words[0] != "-m":
+    if _PYTHON.fullmatch(posixpath.basename(name)) is None:
+        return []
+    while words and words[0].startswith("-") and words[0] not in {"-m", "-c", "-"}:
         words.pop(0)
-    is_python = _PYTHON.fullmatch(posixpath.basename(name)) is not None
-    return words[1] if is_python and words[:1] == ["-m"] and len(words) > 1 else posixpath.basename(name)
+    return words
 
 
 def preload_path(preload: Preload, options: CompileOptions) -> str:
