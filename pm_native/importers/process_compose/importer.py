@@ -109,9 +109,20 @@ def _merged(below: Node, over: Node, key: str) -> Node:
         for name, node in over.value.items():
             entries[name] = _merged(entries[name], node, name) if name in entries else node
         return Node(entries, below.span, below.key_span)
-    if isinstance(below.value, list) and isinstance(over.value, list) and key == "environment":
-        return Node([*below.value, *over.value], over.span, over.key_span)
+    if key == "environment" and isinstance(below.value, list | dict) and isinstance(over.value, list | dict):
+        return Node([*_pairs(below), *_pairs(over)], over.span, over.key_span)
     return over
+
+
+def _pairs(variables: Node) -> list[Node]:
+    """Variables as a list of `NAME=value`, of a table, too."""
+    from pm_native.importers.tree import scalar_text  # noqa: PLC0415 - one format a run
+
+    if isinstance(variables.value, list):
+        return variables.value
+    table = variables.value if isinstance(variables.value, dict) else {}
+    scalars = {name: item for name, item in table.items() if not isinstance(item.value, list | dict)}
+    return [Node(f"{name}={scalar_text(item)}", item.span, item.key_span) for name, item in scalars.items()]
 
 
 class _Loader:

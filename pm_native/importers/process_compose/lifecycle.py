@@ -117,7 +117,7 @@ class Lifecycle:
                 pass
             case "always":
                 policy = RestartPolicy.ALWAYS
-            case "on_failure":
+            case "on_failure" | "on-failure":  # its old name
                 # Not on-failure, which takes a death by SIGTERM, SIGHUP, SIGINT or SIGPIPE for a clean end.
                 policy = RestartPolicy.ALWAYS
                 prevent = tuple(sorted({0, *codes}))
