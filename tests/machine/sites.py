@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
@@ -11,7 +13,7 @@ from tests.machine.harness import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from subprocess import CompletedProcess
 
     from tests.machine.harness import Machine
@@ -56,6 +58,23 @@ class Site:
         """Apply the config of the folder."""
         source = () if "-f" in words or "--from" in words else ("-f", "pm-native.toml")
         return self.pm_native("apply", "--settle", SETTLE, *source, *words, code=code)
+
+    @contextmanager
+    def in_background(
+        self, *words: str, env: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run pm-native in the folder of the project beside the test, to the end of the block at most."""
+        command = [str(self.machine.python), "-m", "pm_native", *words]
+        with subprocess.Popen(
+            self.machine.command(command, cwd=self.folder, env=env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            try:
+                yield run
+            finally:
+                run.kill()
 
     def applied(self, *words: str, code: int = 0) -> Applied:
         """Apply the config of the folder, and give what the envelope says."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import contextmanager
 from typing import cast
 
@@ -13,8 +12,8 @@ from tests.machine.sites import SETTLE, new_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.machine.harness import Machine
     from tests.machine.sites import Site
@@ -26,6 +25,7 @@ SLOW = """
 command = ["sh", "-c", "until [ -e {0}.go ]; do sleep 0.05; done; systemd-notify --ready; exec sleep infinity"]
 notify = true
 """
+APPLY = ("apply", "-f", "pm-native.toml")
 STUBBORN = """
 [process.stubborn]
 command = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
@@ -45,33 +45,9 @@ def own_site(fresh_machine: Machine) -> Iterator[Site]:
 
 
 @contextmanager
-def in_background(site: Site, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """An apply in the background."""
-    whole: list[str | Path] = [
-        site.machine.python,
-        "-m",
-        "pm_native",
-        "apply",
-        "-f",
-        "pm-native.toml",
-        *words,
-    ]
-    with subprocess.Popen(
-        site.machine.command(whole, cwd=site.folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        try:
-            yield run
-        finally:
-            run.kill()
-
-
-@contextmanager
 def applying(site: Site, waits_for: str) -> Iterator[subprocess.Popen[str]]:
     """An apply in the background, at the moment when it waits for a unit to become ready."""
-    with in_background(site) as run:
+    with site.in_background(*APPLY) as run:
         site.machine.wait_until(waits_for, ActiveState="activating")
         yield run
 
@@ -100,7 +76,7 @@ def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
         _, err = run.communicate(timeout=60)
     assert (run.returncode, "error" in err) == (0, False)
     site.config(SLOW.format("slow") + SLOW.format("late"))
-    with applying(site, f"{site.name}-late.service") as run, in_background(site, "--wait") as second:
+    with applying(site, f"{site.name}-late.service") as run, site.in_background(*APPLY, "--wait") as second:
         assert second.stderr is not None
         assert any("waiting for its end" in line for line in second.stderr)
         site.write("late.go", "")
@@ -267,10 +243,7 @@ def test_stop_that_somebody_cancels_leaves_the_unit_ours_until_it_has_stopped(si
     site.config(FINE.format("fine") + STUBBORN.replace("800ms", "60s"))
     site.apply()
     site.config(FINE.format("fine"))
-    words: list[str | Path] = [machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
-    with subprocess.Popen(
-        machine.command(words, cwd=site.folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as run:
+    with site.in_background(*APPLY) as run:
         machine.wait_until(unit, ActiveState="deactivating")
         machine.systemctl("cancel")
         out, _ = run.communicate(timeout=60)

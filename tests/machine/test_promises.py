@@ -322,14 +322,8 @@ def test_second_ctrl_c_ends_it_at_once_and_the_record_is_fit_for_the_next(host_s
     # Before the switch begins systemd reads the files, which takes its time here.
     site.write("slow/systemd-analyze", f"#!/bin/sh\n: >/run/{name}.verifies\nexec sleep 98765\n", 0o755)
     site.config(f"[process.a]\n{SLEEP}")
-    words: list[str | Path] = [machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
     env = {"PATH": f"{site.folder}/slow:/usr/bin:/bin"}
-    with subprocess.Popen(
-        machine.command(words, cwd=site.folder, env=env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with site.in_background("apply", "-f", "pm-native.toml", env=env) as run:
         until(lambda: machine.path(f"/run/{name}.verifies").exists(), timeout=60, what=lambda: "no verify")
         (pid,) = processes(machine, f"{machine.python} -m pm_native apply")
         machine.run(["kill", f"-{signal.SIGINT.value}", pid])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 
 import pytest
 
@@ -14,7 +13,6 @@ from tests.machine.sites import new_site, processes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.machine.harness import Machine
     from tests.machine.sites import Site
@@ -178,10 +176,7 @@ depends_on = { slow = "started" }
 def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal.Signals) -> None:
     machine, name = site.machine, site.name
     site.config(SLOW)
-    words: list[str | Path] = [machine.python, "-m", "pm_native", "apply", "-f", "pm-native.toml"]
-    with subprocess.Popen(
-        machine.command(words, cwd=site.folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with site.in_background("apply", "-f", "pm-native.toml") as run:
         machine.wait_until(f"{name}-slow.service", ActiveState="activating")
         pid = processes(machine, "pm_native apply")[0]
         machine.run(["kill", f"-{how.value}", pid])
