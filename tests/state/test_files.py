@@ -11,6 +11,8 @@ import pytest
 
 from pm_native.errors import AccessError
 from pm_native.state.files import link_atomic, read_text, remove, remove_empty, write_atomic
+from pm_native.state.generations import Generation, Generations
+from tests.apply.hosts import WEB, compiled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +77,79 @@ def test_kill_in_the_middle_is_no_reason_to_leave_scratch_files(
     with pytest.raises(KeyboardInterrupt):
         write_atomic(tmp_path / "a.service", b"new", 0o644)
     assert list(tmp_path.iterdir()) == []
+
+
+class Calls:
+    """What is asked of the kernel that a power cut could come between, in order."""
+
+    def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lines: list[str] = []
+        self._top = top
+        sync, rename, unlink, symlink = os.fsync, os.rename, os.unlink, os.symlink
+
+        def synced(descriptor: int) -> None:
+            self._tell("sync", os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - no path of ours
+            sync(descriptor)
+
+        def renamed(old: Path, new: Path) -> None:
+            self._tell("rename", str(old), str(new))
+            rename(old, new)
+
+        def unlinked(path: Path) -> None:
+            self._tell("unlink", str(path))
+            unlink(path)
+
+        def linked(target: str, path: Path, target_is_directory: bool = False) -> None:  # noqa: FBT001, FBT002 - as os has it
+            self._tell("link", str(path))
+            symlink(target, path, target_is_directory)
+
+        for name, call in (
+            ("fsync", synced),
+            ("rename", renamed),
+            ("unlink", unlinked),
+            ("symlink", linked),
+        ):
+            monkeypatch.setattr(os, name, call)
+
+    def _tell(self, what: str, *paths: str) -> None:
+        names = [path.replace(str(self._top), "TOP").replace(f".{os.getpid()}.", ".PID.") for path in paths]
+        self.lines.append(" ".join([what, *names]))
+
+
+def test_power_cut_finds_the_data_on_disk_before_the_name_and_the_name_before_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(tmp_path, monkeypatch)
+    write_atomic(tmp_path / "a.service", b"new", 0o644)
+    link_atomic(tmp_path / "a.link", "a.service")
+    remove(tmp_path / "a.service")
+    ours = [line for line in calls.lines if not line.startswith("unlink TOP/.")]
+    assert ours == [
+        "sync TOP/.a.service.PID.new",
+        "rename TOP/.a.service.PID.new TOP/a.service",
+        "sync TOP",
+        "link TOP/.a.link.PID.new",
+        "rename TOP/.a.link.PID.new TOP/a.link",
+        "sync TOP",
+        "unlink TOP/a.service",
+        "sync TOP",
+    ]
+
+
+def test_power_cut_finds_a_generation_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Generations(tmp_path)
+    calls = Calls(tmp_path, monkeypatch)
+    kept.begin(Generation(number=1, when="now", who="me", command="apply"), compiled(WEB))
+    renamed = calls.lines.index("rename TOP/generations/.1.new TOP/generations/1")
+    before, after = set(calls.lines[:renamed]), calls.lines[renamed + 1 :]
+    scratch = tmp_path / "generations/1"
+    inside = [path.relative_to(scratch) for path in scratch.rglob("*")]
+    assert {f"sync TOP/generations/.1.new/{path}" for path in inside} < before
+    assert "sync TOP/generations/.1.new" in before
+    assert after == ["sync TOP/generations"]
+    assert len(inside) > 3
 
 
 def test_scratch_file_of_a_killed_run_with_our_pid_is_no_obstacle(tmp_path: Path) -> None:
