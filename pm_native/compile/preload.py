@@ -73,7 +73,8 @@ def _python_server(process: Process) -> str:
     match _python_words(process):
         case ["-m", module, *_]:
             return module
-    return posixpath.basename(process.command[0]) if process.command else ""
+        case _:
+            return posixpath.basename(process.command[0]) if process.command else ""
 
 
 def _python_words(process: Process) -> list[str]:
