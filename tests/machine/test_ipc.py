@@ -290,8 +290,8 @@ def test_templates_of_a_package_serve_where_they_are_installed(host_machine: Mac
         "/usr/lib/sysusers.d/pm-native-ipc.conf",
         (CHECKOUT / "units/pm-native-ipc.sysusers.conf").read_text(encoding="utf-8"),
     )
-    # As a package would have it, where the interpreter looks by itself.
-    machine.write("/usr/lib/python3/dist-packages/pm-native-test.pth", f"{CHECKOUT}\n")
+    machine.run(["mkdir", "/usr/lib/pm-native"])
+    machine.run(["ln", "-s", f"{CHECKOUT}/pm_native", "/usr/lib/pm-native/pm_native"])
     machine.run(["systemd-sysusers"])
     site = Site(machine, "packed")
     site.config('ipc = true\n[process.one]\ncommand = "sleep infinity"\n')
@@ -310,7 +310,7 @@ def test_templates_of_a_package_serve_where_they_are_installed(host_machine: Mac
             "systemd/system/pm-native-ipc@.socket",
             "systemd/system/pm-native-ipc@.service",
             "sysusers.d/pm-native-ipc.conf",
-            "python3/dist-packages/pm-native-test.pth",
         ):
             machine.path(f"/usr/lib/{path}").unlink()
+        machine.run(["rm", "-r", "/usr/lib/pm-native"])
         machine.systemctl("daemon-reload")

@@ -229,14 +229,18 @@ def test_rpm_is_as_rpmlint_wants_it(rpms: list[Path]) -> None:
     assert "0 errors, 0 warnings, 0 badness" in said, said
 
 
-def test_rpm_installs_runs_and_goes(clean: Machine, rpms: list[Path]) -> None:
+def test_rpm_installs_runs_upgrades_and_goes(clean: Machine, rpms: list[Path]) -> None:
     rpm = put(clean, the_one(rpms, ".noarch.rpm"))
     # The names of what it depends on are Fedora's; Debian's own are there.
     clean.run(["rpm", "--install", "--nodeps", rpm])
     open_shop(clean)
-    before = runs(clean)
-    assert "0" not in before.values()
+    apply_helped(clean)
+    programs = (*RUNNING, "seen-web.service")
+    before, helpers = runs(clean, *programs), runs(clean, *HELPERS)
+    assert "0" not in {*before.values(), *helpers.values()}
+    clean.run(["rpm", "--upgrade", "--force", "--nodeps", rpm])
+    assert {"0", *helpers.values()}.isdisjoint(runs(clean, *HELPERS).values())
     erased = clean.run(["rpm", "--erase", "--nodeps", "pm-native"])
-    assert "The units of these projects stay in /etc/systemd/system and run on: shop\n" in erased.stdout
-    assert runs(clean) == before
+    assert "stay in /etc/systemd/system and run on: seen shop\n" in erased.stdout
+    assert runs(clean, *programs) == before
     assert clean.run(["find", "/usr", "-path", "*pm[-_]native*"]).stdout == ""

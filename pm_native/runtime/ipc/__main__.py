@@ -1,4 +1,4 @@
-"""The broker as systemd starts it: `python3 -I .../runtime/ipc/__main__.py PROJECT`, or `-m pm_native.runtime.ipc PROJECT`.
+"""The broker as systemd starts it: `python3 -I .../runtime/ipc/__main__.py PROJECT`.
 
 The socket comes from systemd (LISTEN_FDS). The environment says the rest: PM_NATIVE_IPC_SLICE, PM_NATIVE_IPC_ACCESS (JSON)
 and the limits.

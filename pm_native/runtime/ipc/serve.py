@@ -62,7 +62,8 @@ def broker_from(project: str, environ: Mapping[str, str]) -> Broker:
 
 def installed_version() -> str:
     """The version of what is installed around this file, by its metadata, or by pyproject.toml in a checkout; else ""."""
-    folder = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100 - pathlib is heavy
+    # Packages have a link to it where units look for it.
+    folder = os.path.abspath(f"{os.path.realpath(__file__)}/../../../..")  # noqa: PTH100 - pathlib is heavy
     for name in os.listdir(folder):  # noqa: PTH208 - as above
         if name.startswith("pm_native-") and name.endswith(".dist-info"):
             return name.removeprefix("pm_native-").removesuffix(".dist-info")
