@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -195,3 +196,14 @@ def test_intervals_are_shortened_by_chance_and_not_in_step(desk: Desk) -> None:
         desk.timers.clear()
     assert all(9 <= delay <= 10 for row in delays for delay in row)
     assert len({*delays[0], *delays[1]}) > 35
+
+
+def test_until_it_has_passed_it_is_made_at_once_and_then_less_and_less_often(desk: Desk) -> None:
+    desk.at_once["tcp"] = (False, "tcp 80 refused")
+    start(desk, "--tcp", "--start-interval=1s", "--start-period=60s")
+    times = [desk.now]
+    for _ in range(8):
+        desk.run_to(desk.timers[-1][0])
+        times.append(desk.now)
+    delays = [round(after - before, 3) for before, after in pairwise(times)]
+    assert delays == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
