@@ -209,10 +209,8 @@ class Connection:
 
     def _open(self, there: tuple[int, Address] | None) -> None:
         try:
-            if (
-                there is not None and not self._place.is_shared
-            ):  # nothing to find out, and nowhere to go for it
-                code = self._connect(*there)
+            if there is not None and not self._place.is_shared:
+                code = self._connect(*there)  # nothing to find out, and nowhere to go for it
             else:
                 with self._place as place:
                     code = self._connect(*(there or resolved(self._address, place)))
@@ -237,18 +235,18 @@ class Connection:
         """Go on by what connect(2) says."""
         if self.socket is None:
             return
-        if not code and self.keep is None:
-            self.socket.close()
-            self.socket = None
-            self._done(True, self._what)
-        elif not code and self.keep is not None:
-            self.keep()
-        elif code == EALREADY:
+        if code == EALREADY:
             self._loop.watch(self.socket.fileno(), WRITE, self._look_again)
         elif code == EAGAIN:  # a Unix socket has no half-open connections: a full queue shows at once
             self._end("the queue is full")
-        else:
+        elif code:
             self._end(connect_error(OSError(code, os.strerror(code))))
+        elif self.keep is not None:
+            self.keep()
+        else:
+            self.socket.close()
+            self.socket = None
+            self._done(True, self._what)
 
     def _end(self, problem: str) -> None:
         self.cancel()
