@@ -38,6 +38,11 @@ UNIT = {
         "Tell the monitor of the project, whose socket this is, that the program starts; it makes the checks.",
     ),
     "log-file": ("PATH", "Tell it where this log file ends at the start. May be repeated."),
+    "oom-score": (
+        "MONITOR:PROGRAM",
+        "The scores by which the kernel picks whom to end when memory runs out (OOMScoreAdjust=): the monitor keeps that of"
+        " the unit, the program has its own.",
+    ),
     "channel": (
         "PATH",
         "Offer the channel of process.send() to the program; PATH is the socket for messages from outside.",
