@@ -40,8 +40,7 @@ UNIT = {
     "log-file": ("PATH", "Tell it where this log file ends at the start. May be repeated."),
     "oom-score": (
         "MONITOR:PROGRAM",
-        "The scores by which the kernel picks whom to end when memory runs out (OOMScoreAdjust=): the monitor keeps that of"
-        " the unit, the program has its own.",
+        "The OOM score of the monitor, which is the unit's (OOMScoreAdjust=), and that of the program.",
     ),
     "channel": (
         "PATH",
