@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 SETTLE = "0.6"
 NUMBERS = count(1)
+# pm-native, one job at a time: the next one is asked for when the one before it has ended.
+NARROW = """
+import sys
+from pm_native.bus.scheduler import run_jobs
+from pm_native.cli.main import run
+run_jobs.__kwdefaults__["window"] = 1
+sys.exit(run(sys.argv[1:]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +69,16 @@ class Site:
 
     @contextmanager
     def in_background(
-        self, *words: str, env: Mapping[str, str] | None = None
+        self, *words: str, env: Mapping[str, str] | None = None, narrow: bool = False
     ) -> Iterator[subprocess.Popen[str]]:
-        """Run pm-native in the folder of the project beside the test, to the end of the block at most."""
-        command = [str(self.machine.python), "-m", "pm_native", *words]
+        """Run pm-native in the folder of the project beside the test, to the end of the block at most.
+
+        `narrow`: one job at a time, as `narrow.py` in the folder.
+        """
+        program = ["narrow.py"] if narrow else ["-m", "pm_native"]
+        if narrow:
+            self.write("narrow.py", NARROW)
+        command = [str(self.machine.python), *program, *words]
         with subprocess.Popen(
             self.machine.command(command, cwd=self.folder, env=env),
             stdout=subprocess.PIPE,

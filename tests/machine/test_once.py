@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.machine.sites import new_site
+from tests.machine.sites import NARROW, new_site
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from tests.machine.harness import Machine
     from tests.machine.sites import Site
 
-# One job at a time: the next one is asked for when the one before it has ended.
-NARROW = """
-import sys
-from pm_native.bus.scheduler import run_jobs
-from pm_native.cli.main import run
-run_jobs.__kwdefaults__["window"] = 1
-sys.exit(run(sys.argv[1:]))
-"""
 # The target's job comes after that of `late`, by which time `once` has ended; that of `top`, which restarts along with
 # `base`, comes after that of `mid`, by which time it has done so.
 CONFIG = """

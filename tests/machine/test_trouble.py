@@ -176,9 +176,9 @@ depends_on = { slow = "started" }
 def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal.Signals) -> None:
     machine, name = site.machine, site.name
     site.config(SLOW)
-    with site.in_background("apply", "-f", "pm-native.toml") as run:
+    with site.in_background("apply", "-f", "pm-native.toml", narrow=True) as run:
         machine.wait_until(f"{name}-slow.service", ActiveState="activating")
-        pid = processes(machine, "pm_native apply")[0]
+        pid = processes(machine, "narrow.py apply")[0]
         machine.run(["kill", f"-{how.value}", pid])
         out, err = run.communicate(timeout=60)
     if how is signal.SIGINT:
@@ -186,6 +186,11 @@ def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal
         assert f"{name}: interrupted, " in out
         assert f"{name}-slow.service" in out
         assert err.endswith("the next apply goes on from here\n")
+        assert "2 not asked for" in out
+    # Of one that was killed it is known that it was not through, of the other what it did not come to.
+    record = json.loads(machine.read(f"/var/lib/pm-native/{name}/current.json"))
+    assert record["complete"] is (how is signal.SIGINT)
+    assert record["to_start"][-2:] == [f"{name}-last.service", f"{name}.target"]
     site.write("go", "")
     machine.wait_until(f"{name}-slow.service", ActiveState="active")
     site.apply()
