@@ -26,9 +26,8 @@ class Later(type(sys)):  # type: ignore[misc]  # the type of modules
         return getattr(__import__(self.__name__), name)
 
 
-# asyncio imports inspect, which imports these for reading source text: that nobody does here.
-for late in ("ast", "tokenize"):
-    sys.modules.setdefault(late, Later(late))
+# asyncio imports this, and with it what reads source text and bytecode, for checks that nothing here makes.
+sys.modules.setdefault("inspect", Later("inspect"))
 
 from pm_native.runtime.ipc.serve import main  # noqa: E402 - after the path
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
-from inspect import signature
 from typing import cast
 
 from pm_native.runtime.ipc.errors import AccessDenied, Busy, IpcError, TooBig
@@ -226,7 +225,8 @@ class Broker:
         """Accept connections of a listening socket."""
         serve: Callable[..., Awaitable[asyncio.Server]] = asyncio.get_running_loop().create_unix_server
         # A loop that can take away the path of the socket that it closes does, if not told; this path is systemd's.
-        can_take_path = "cleanup_socket" in signature(serve).parameters
+        parameters = getattr(serve, "__code__", None)  # inspect would say it, and is large
+        can_take_path = parameters is not None and "cleanup_socket" in parameters.co_varnames
         keep_path = {"cleanup_socket": False} if can_take_path else {}
         self._server = await serve(
             lambda: Connection(self), sock=listener, backlog=self.limits.connections, **keep_path

@@ -107,7 +107,8 @@ async def run(broker: Broker, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        # Not by the loop's own way, which loads inspect for a look at the handler.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     await broker.listen(listener)
     notify("READY=1", "STATUS=serving")
     alive = asyncio.create_task(keep_alive(broker))
