@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from signal import Signals
 
@@ -186,16 +187,16 @@ def journal_lines(
     return _journalctl(*manager, *options, *match)[::-1]
 
 
-def failed_lately(units: Sequence[str], scope: Scope) -> list[str]:
-    """Those of the units of which systemd has said within the last two minutes that they failed."""
+def failed_lately(units: Sequence[str], scope: Scope, *, times: int = 1) -> list[str]:
+    """Those of the units of which systemd has said so often within the last two minutes that they failed."""
     field, options = ("USER_UNIT", ["--user"]) if scope is Scope.USER else ("UNIT", [])
     if scope is Scope.SYSTEM and os.geteuid() == 0:
         _journalctl("--sync")
     options += ["--quiet", "--no-pager", "--output=json", f"--output-fields={field}"]
     match = [f"MESSAGE_ID={_UNIT_FAILED}", *(f"{field}={name}" for name in units)]
     lines = _journalctl(*options, f"--since=@{time.time() - _LATELY_SEC:.3f}", *match)
-    said = {json.loads(line).get(field) for line in lines if line.startswith("{")}
-    return [name for name in units if name in said]
+    said = Counter(json.loads(line).get(field) for line in lines if line.startswith("{"))
+    return [name for name in units if said[name] >= times]
 
 
 def _journalctl(*words: str) -> tuple[str, ...]:

@@ -29,9 +29,10 @@ def runs_now(layout: Layout, units: Iterable[str]) -> dict[str, str]:
 async def relapsed(
     manager: Manager, layout: Layout, states: Iterable[UnitState], before: Mapping[str, str]
 ) -> list[str]:
-    """Those that are up, but are in another run than `before`, which began just now after they had failed.
+    """Those that are up, but are in another run than `before`, which began just now after they had failed again and again.
 
-    Who ends well and is started again is at work. What has been up for a minute is taken to be well.
+    Who ends well and is started again is at work. What has been up for a minute is taken to be well, and to have
+    failed once makes no crash loop.
     """
     active = (state.name for state in states if state.active_state == "active" and state.name in before)
     young = [
@@ -42,7 +43,7 @@ async def relapsed(
     suspects = [name for age, name in sorted(young) if age < _YOUNG_SEC][:_MOST]
     found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in suspects))
     restarted = [name for name, values in zip(suspects, found, strict=True) if values["NRestarts"]]
-    return failed_lately(restarted, layout.scope) if restarted else []
+    return failed_lately(restarted, layout.scope, times=2) if restarted else []
 
 
 def _link(layout: Layout, unit: str) -> str:

@@ -173,7 +173,7 @@ class Verdicts:
         elif unit.name in self.failed:
             return Step(Action.WATCH, unit.name, "it failed in the last apply")
         elif unit.name in self.relapsed:
-            return Step(Action.WATCH, unit.name, "it has failed since the last apply, and was started again")
+            return Step(Action.WATCH, unit.name, "it has failed more than once since the last apply")
         return None
 
     def _changed_verdict(self, unit: BundleUnit, state: UnitState, reason: str) -> Step | None:

@@ -213,12 +213,12 @@ def test_broker_that_hangs_is_ended_and_its_clients_find_the_next(desk: Site) ->
 
 
 def test_second_apply_does_nothing_and_new_rules_restart_the_broker_alone(desk: Site) -> None:
-    # What was killed above came back, and is watched by the apply behind that.
-    assert desk.applied().steps in ([], ["watch desk-cache@3.service"])
+    # What was killed again and again in the tests before may be watched, and nothing is done to it.
+    assert [step for step in desk.applied().steps if not step.startswith("watch ")] == []
     before = desk.machine.show("desk-web.service", "InvocationID")
     text = desk.machine.read(f"{desk.folder}/pm-native.toml")
     desk.write("pm-native.toml", text.replace("publish = []", 'publish = ["cache.done"]'))
-    steps = [step for step in desk.applied().steps if step != "watch desk-cache@3.service"]
+    steps = [step for step in desk.applied().steps if not step.startswith("watch ")]
     assert steps == ["write desk.ipc.env", f"restart {BROKER}"]
     assert desk.machine.show("desk-web.service", "InvocationID") == before
 

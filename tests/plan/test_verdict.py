@@ -174,7 +174,7 @@ def test_unit_that_failed_in_the_last_apply_and_runs_is_watched() -> None:
 
 def test_unit_that_failed_since_the_last_apply_and_is_up_again_is_watched() -> None:
     host = replace(after_apply(pool(2)), relapsed=frozenset({"shop-api@2.service"}))
-    why = "it has failed since the last apply, and was started again"
+    why = "it has failed more than once since the last apply"
     assert steps(make_plan(pool(2), host)) == [f"watch shop-api@2.service: {why}"]
     assert steps(make_plan(pool(2), host, PlanOptions(retry=False))) == []
     assert not make_plan(pool(2, RUN2), host).of(Action.WATCH)
