@@ -20,7 +20,7 @@ from dbus_next.signature import Variant
 from pm_native.bus.address import bus_endpoints, no_bus_error
 from pm_native.bus.jobs import JobTable
 from pm_native.bus.lasting import LastingManager
-from pm_native.bus.manager import BusLostError, BusTimeoutError
+from pm_native.bus.manager import BusError, BusLostError, BusTimeoutError
 from pm_native.bus.replies import REREAD, decode_error
 from pm_native.bus.systemd import SYSTEMD, Call, SystemdManager
 from pm_native.errors import AccessError
@@ -244,9 +244,17 @@ class Connection:
                 for member, word in daemon
             ]
             # At once: each answer that is waited for is a turn of the daemon's, on a busy host.
-            *_, owner, _ = await asyncio.gather(*map(self.call, [*calls, Call("Subscribe")]))
+            (*_, owner), _ = await asyncio.gather(asyncio.gather(*map(self.call, calls)), self._subscribe())
             self._owner = str(owner[0])
             self._check_owner()
+
+    async def _subscribe(self) -> None:
+        try:
+            await self.call(Call("Subscribe"))
+        except BusError as error:
+            # A bus that was started again gives unique names anew: ours may be that of a subscriber of before.
+            if error.name != f"{SYSTEMD}.AlreadySubscribed":
+                raise
 
     def _on_message(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:

@@ -55,9 +55,12 @@ def prepare(arguments: Arguments, environment: dict[bytes, bytes]) -> int:
     started = -1
     if arguments.has_monitor:
         channel = open_channel(environment) if arguments.channel else -1
+        # Where the unit has another one (by a drop-in, or since systemd has no right to lower it), that is for all.
+        if arguments.oom_scores is not None and oom_score() != arguments.oom_scores[0]:
+            arguments.oom_scores = None
         started = leave_monitor(arguments, environment, channel)
         if arguments.oom_scores is not None:
-            take_oom_score(*arguments.oom_scores)
+            raise_oom_score(arguments.oom_scores[1])
     if arguments.announce:
         announce_program(arguments)
     if arguments.is_listening_ready:
@@ -157,15 +160,20 @@ def leave_monitor(arguments: Arguments, environment: dict[bytes, bytes], channel
     os._exit(0)
 
 
-def take_oom_score(monitors: int, programs: int) -> None:
-    """Raise the OOM score of this process from the unit's, which its monitor keeps, to the program's own.
-
-    Where the unit has another one (by a drop-in, or since systemd has no right to lower it), that is for both.
-    """
+def oom_score() -> int | None:
+    """The adjustment of this process's OOM score; None where there is no /proc to tell it."""
     try:
-        with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:  # noqa: PTH123 - pathlib is heavy
-            if int(file.read()) == monitors:
-                file.write(b"%d" % programs)
+        with open("/proc/self/oom_score_adj", "rb") as file:  # noqa: PTH123 - pathlib is heavy
+            return int(file.read())
+    except OSError:
+        return None
+
+
+def raise_oom_score(score: int) -> None:
+    """Raise the OOM score of this process from the unit's, which its monitor keeps, to the program's own."""
+    try:
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:  # noqa: PTH123 - pathlib is heavy
+            file.write(b"%d" % score)
     except OSError as error:
         told = f"the program keeps the OOM score of its monitor: {error.strerror}"
         os.write(2, f"pm-native-run: {told}\n".encode())

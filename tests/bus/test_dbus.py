@@ -109,6 +109,18 @@ def test_a_job_is_waited_for_to_its_end(tmp_path: Path) -> None:
     run(tmp_path, JOB, test)
 
 
+def test_who_is_subscribed_already_by_a_name_of_the_bus_before_hears_of_jobs(tmp_path: Path) -> None:
+    async def test(bus: MiniBus, manager: Manager) -> None:
+        handle = await manager.submit(JobType.START, "a.service")
+        bus.send(job_removed(7, "done"))
+        assert (await handle.result()).raw == "done"
+
+    def already(_: MiniBus, call: Message) -> list[Message]:
+        return [refusal(call, "org.freedesktop.systemd1.AlreadySubscribed", "Client is already subscribed.")]
+
+    run(tmp_path, JOB | {"Subscribe": already}, test)
+
+
 def test_the_end_of_a_job_may_overtake_the_reply(tmp_path: Path) -> None:
     async def test(_: MiniBus, manager: Manager) -> None:
         handle = await manager.submit(JobType.START, "a.service")

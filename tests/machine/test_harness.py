@@ -63,7 +63,8 @@ def command_line(process: Path) -> str:
         return ""
 
 
-def test_pid_1_is_the_systemd_of_the_root_and_all_is_well(machine: Machine) -> None:
+def test_pid_1_is_the_systemd_of_the_root_and_all_is_well(fresh_machine: Machine) -> None:
+    machine = fresh_machine
     assert machine.run(["cat", "/proc/1/comm"]).stdout == "systemd\n"
     assert machine.systemctl("--version").stdout.startswith(f"systemd {machine.version} ")
     assert machine.systemctl("is-system-running").stdout == "running\n"
