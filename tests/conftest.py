@@ -6,6 +6,7 @@ the process that prints the summary, which loads this file alone.
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,15 @@ from tests.machine.roots import TRIXIE_SYSTEMD, host_systemd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pytest
+
+# Of a run in the background (`&`, nohup) these are ignored, and what is ignored is inherited by all that a test starts.
+for number, usual in (
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # The same examples each time, on however slow a machine: what fails, fails again. `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
