@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 
 from pm_native.apply.failures import failed_lately
+from pm_native.apply.properties import service_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ async def relapsed(
         if _run(_link(layout, name)) not in {"", before[name]}
     ]
     suspects = [name for age, name in sorted(young) if age < _YOUNG_SEC][:_MOST]
-    found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in suspects))
-    restarted = [name for name, values in zip(suspects, found, strict=True) if values["NRestarts"]]
+    counts = await service_property(manager, suspects, "NRestarts")
+    restarted = [name for name, count in counts.items() if count]
     return failed_lately(restarted, layout.scope, times=2) if restarted else []
 
 

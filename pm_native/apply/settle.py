@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pm_native.apply.failures import why_down
+from pm_native.apply.properties import service_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,16 +67,16 @@ def _within(seconds: float, *, is_new: bool) -> str:
 
 async def _restarts(manager: Manager, names: Sequence[str]) -> dict[str, int]:
     """How often systemd has restarted each by itself since somebody started it."""
-    found = await asyncio.gather(*(manager.properties(name, "Service", ["NRestarts"]) for name in names))
-    return {name: int(str(values["NRestarts"])) for name, values in zip(names, found, strict=True)}
+    found = await service_property(manager, names, "NRestarts")
+    return {name: int(str(count)) for name, count in found.items()}
 
 
 async def _unhealthy(manager: Manager, names: Sequence[str]) -> dict[str, str]:
     """What those say in their status line of which a health check finds that they are not well."""
-    found = await asyncio.gather(*(manager.properties(name, "Service", ["StatusText"]) for name in names))
+    found = await service_property(manager, names, "StatusText")
     said = {
-        name: [part for part in str(values["StatusText"]).split("; ") if part.startswith("unhealthy")]
-        for name, values in zip(names, found, strict=True)
+        name: [part for part in str(text).split("; ") if part.startswith("unhealthy")]
+        for name, text in found.items()
     }
     return {name: parts[0] for name, parts in said.items() if parts}
 

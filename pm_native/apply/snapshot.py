@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
@@ -11,6 +10,7 @@ from hashlib import sha256
 from pm_native.apply.contents import digests
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
 from pm_native.apply.failures import failed_lately
+from pm_native.apply.properties import service_property
 from pm_native.apply.runs import relapsed
 from pm_native.compile.bundle import FileKind
 from pm_native.compile.unit_file import MADE_BY
@@ -126,8 +126,7 @@ async def _crashing(manager: Manager, layout: Layout, states: Iterable[UnitState
     One that was started again before it could be asked how it ended says that all is well: the journal knows.
     """
     names = [state.name for state in states if state.is_between_runs]
-    found = await asyncio.gather(*(manager.properties(name, "Service", ["Result"]) for name in names))
-    results = {name: values["Result"] for name, values in zip(names, found, strict=True)}
+    results = await service_property(manager, names, "Result")
     unclear = [name for name in names if results[name] == "success"]
     return [*(results.keys() - {*unclear}), *(failed_lately(unclear, layout.scope) if unclear else ())]
 
