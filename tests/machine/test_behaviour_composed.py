@@ -104,17 +104,6 @@ def command(name: str, words: str) -> str:
     return f"python3 -S actor.py {name} {words}"
 
 
-def status_is(world: Systemd, name: str, word: str) -> None:
-    """Wait until the status line of a unit begins with a word."""
-    shown: list[str] = []
-
-    def is_so() -> bool:
-        shown[:] = [world.machine.show(world.unit(name), "StatusText")["StatusText"]]
-        return shown[0].startswith(word)
-
-    until(is_so, timeout=60, what=lambda: f"{name}: {shown}")
-
-
 def is_stopped_in_its_own_way(world: Systemd, name: str, signal: str) -> None:
     """A deaf one with two seconds: it hears one signal, and is killed after them."""
     assert signals_of_stop(world, name) == {"main": [signal]}
@@ -152,11 +141,11 @@ def test_services_of_compose(composed: Systemd) -> None:
     is_stopped_in_its_own_way(world, "quit", "SIGQUIT")
 
     # What is not healthy is told, and never restarted.
-    status_is(world, "sick", "alive")
+    site.shows(world.unit("sick"), "alive.*")
     machine.run(["rm", f"{site.folder}/well"])
-    status_is(world, "sick", "unhealthy")
+    site.shows(world.unit("sick"), "unhealthy.*")
     site.write("well", "")
-    status_is(world, "sick", "alive")
+    site.shows(world.unit("sick"), "alive.*")
     assert (len(ups(world, "sick")), world.is_at_rest("sick")) == (1, False)
 
 
