@@ -23,10 +23,11 @@ find_python() {
 }
 
 missing_for_machine() {
+    PATH=$PATH:/usr/sbin:/sbin
     for pair in \
         systemctl:systemd systemd-nspawn:systemd-container mmdebstrap:mmdebstrap nsenter:util-linux \
         dbus-daemon:dbus useradd:passwd pgrep:procps node:nodejs gunicorn:gunicorn uvicorn:uvicorn openssl:openssl \
-        socat:socat \
+        socat:socat mkfs.ext4:e2fsprogs mkfs.btrfs:btrfs-progs \
         mandoc:mandoc man:man-db zsh:zsh fish:fish; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || echo "${pair#*:}"
     done

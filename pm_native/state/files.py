@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager, suppress
-from errno import EEXIST, ENOTEMPTY
+from errno import EBUSY, EEXIST, ENOTEMPTY
 
 from pm_native.errors import AccessError
 
@@ -75,6 +75,7 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
         make_folder(path.parent)
     path.mkdir(mode=mode)
     path.chmod(mode)
+    sync_directory(path.parent)
 
 
 def sweep_scratch(directory: Path, names: Container[str]) -> None:
@@ -114,14 +115,16 @@ def remove(path: Path) -> None:
 
 
 def remove_empty(directory: Path) -> None:
-    """Remove a folder that may hold what others put there: then it stays."""
+    """Remove a folder that may hold what others put there, or have a file system of its own: then it stays."""
     try:
         directory.rmdir()
     except FileNotFoundError:
         return
     except OSError as error:
-        if error.errno not in {ENOTEMPTY, EEXIST}:
+        if error.errno not in {ENOTEMPTY, EEXIST, EBUSY}:
             raise
+        return
+    sync_directory(directory.parent)
 
 
 def sync_directory(path: Path) -> None:

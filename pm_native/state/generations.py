@@ -142,6 +142,8 @@ class Generations:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if not size:
+            sync_directory(self._history.parent)
 
     def forget(self) -> None:
         """Remove all of them, and the history: environment files of a project that is gone are secrets still."""

@@ -1,12 +1,14 @@
 """Run on a machine: kills apply, rollback and remove at points at which they change anything, and looks what is left.
 
-    python kills.py PROJECT A.toml B.toml SICK FIRST STEP WHOLE_STEP
+    python kills.py PROJECT A.toml B.toml SICK FIRST STEP WHOLE_STEP [KIND]
 
 A point is a call that changes the disk (a file made, filled, closed to others, renamed or removed, a link, a folder) or
 a message that has systemd do something (a job, a reload, a reset). At the points FIRST, FIRST + STEP, ... the process is
 killed before the call. `apply` leads from A to B, `rollback` from B to A; and, at each WHOLE_STEP, `remove` from A to
 nothing, and the first `apply` from there to A; what follows a kill finishes it or undoes it, in turn. Before each run the process SICK has
-failed. Every run is a fork of this process, which has all modules loaded, and goes the way of the command line.
+failed. With the KIND of a file system, files and records are on a disk that has it, and its power is cut at each kill and
+after each run that follows: what runs then is what systemd has started from the disk. Every run is a fork of this
+process, which has all modules loaded, and goes the way of the command line.
 
 Prints JSON: by the way the numbers of points and of steps, the kills that were made, and each thing that was not as it
 must be.
@@ -32,6 +34,7 @@ from pm_native.state.generations import Generations
 from pm_native.state.layout import system_layout
 from pm_native.state.store import Store
 from pm_native.unit.name import Scope
+from tests.machine.power import Disk, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +44,16 @@ PROJECT, A, B, SICK = sys.argv[1:5]
 FIRST, STEP, WHOLE_STEP = map(int, sys.argv[5:8])
 NOTHING = "nothing"
 LAYOUT = system_layout()
+DISK = (
+    Disk(
+        kind=sys.argv[8],
+        image=Path("/run/disk.image"),
+        place=Path("/run/disk"),
+        folders=(LAYOUT.units, LAYOUT.environments, LAYOUT.projects),
+    )
+    if sys.argv[8:]
+    else None
+)
 STORE = Store(LAYOUT, PROJECT)
 KEPT = Generations(STORE.directory)
 SCRATCH = re.compile(r"\.(.+)\.\d+\.new")
@@ -205,6 +218,17 @@ class Watcher:
         ].main_pid
 
 
+def cut_power() -> None:
+    """Cut it where there is a disk for that: what it has left is what the next boot finds."""
+    if DISK is None:
+        return
+    call("systemctl", "stop", f"{PROJECT}*")
+    DISK.cut()
+    call("systemctl", "daemon-reload")
+    call("systemctl", "reset-failed")
+    call("systemctl", "start", "multi-user.target")
+
+
 def check_left(faults: Faults, watcher: Watcher, known: list[Files]) -> None:
     """What must be so after a kill."""
     installed = STORE.load()
@@ -236,7 +260,8 @@ def check_end(faults: Faults, watcher: Watcher, to: str, expected: Expected) -> 
         faults.add("what is not ours was touched")
     ours = (STORE.directory, LAYOUT.environment(PROJECT), LAYOUT.lock(PROJECT))
     left = [*STORE.directory.rglob(".*")] if to != NOTHING else [path for path in ours if path.exists()]
-    if left:
+    # What is swept away may be back after a power cut: then the next run sweeps once more.
+    if left and (to == NOTHING or DISK is None):
         faults.add(f"left: {left}")
     if to != NOTHING:
         check_record(faults)
@@ -309,9 +334,11 @@ def way(faults: Faults, watcher: Watcher, begin: str, end: str, step: int) -> di
             if (code := forked(partial(armed, to, at), out)) != -signal.SIGKILL:
                 faults.add(f"not killed: {code}")
             kills += 1
+            cut_power()
             check_left(faults, watcher, [tree for tree, _, _ in expected.values()])
         if code := forked(partial(checked, then), out):
             faults.add(f"what follows ended with {code}: {Path(out).read_text('utf-8')}")
+        cut_power()
         check_end(faults, watcher, then, expected[then])
     return {
         "kinds": sorted({name.split()[0] for names in points.values() for name in names}),
@@ -324,6 +351,8 @@ def way(faults: Faults, watcher: Watcher, begin: str, end: str, step: int) -> di
 def main() -> dict[str, object]:
     """All ways, and what was wrong on them."""
     faults = Faults()
+    if DISK is not None:
+        DISK.make()
     watcher = Watcher(asyncio.new_event_loop())
     warm_up()
     found = {}
@@ -335,5 +364,6 @@ def main() -> dict[str, object]:
 
 if __name__ == "__main__":
     # A killed process has what it wrote in the page cache: only a power cut tells synced from written.
-    setattr(os, "fsync", lambda _: None)  # noqa: B010 - as above
+    if DISK is None:
+        setattr(os, "fsync", lambda _: None)  # noqa: B010 - as above
     json.dump(main(), sys.stdout)

@@ -1,4 +1,4 @@
-"""SIGKILL at the points of apply and rollback, on a real systemd: what follows finishes or undoes it."""
+"""SIGKILL and power cuts at the points of apply and rollback, on a real systemd: what follows finishes or undoes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.machine.harness import CHECKOUT
+from tests.machine import power
+from tests.machine.harness import CHECKOUT, Machine
 from tests.machine.sites import new_site
 
 TYPE_CHECKING = False
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machine.harness import Machine
     from tests.machine.sites import Site
 
 PARTS = 3  # of the points: several can run at the same time
 SAMPLE = (
     12  # each so many of a part, on the second systemd and of a first apply; all of them where this is set
 )
+CUTS = 20  # each so many points
 ALL = "PM_NATIVE_ALL_KILLS"
 SICK = "sick"
 
@@ -30,6 +31,15 @@ SICK = "sick"
 @pytest.fixture
 def site(machine: Machine) -> Iterator[Site]:
     yield from new_site(machine)
+
+
+@pytest.fixture
+def disk_site(disk: str) -> Iterator[Site]:
+    """A site on a machine whose files and records are to be on a disk of its own."""
+    if reason := power.why_not(disk):
+        pytest.skip(reason)
+    with Machine.boot() as machine:
+        yield from new_site(machine)
 
 
 def config(name: str, instances: int, services: dict[str, str]) -> str:
@@ -67,7 +77,7 @@ def test_kill_at_any_point_of_a_large_switch_is_finished_or_undone_by_what_follo
     is_all = os.environ.get(ALL, "0") not in {"", "0"}
     step = PARTS if is_all or site.machine.root.name == "host" else PARTS * SAMPLE
     steps = {"switch": step, "whole": step if is_all else PARTS * SAMPLE}
-    found = kills(site, part, *steps.values())
+    found = kills(site, part, steps["switch"], steps["whole"])
     assert "\n".join(found["faults"]) == ""
     for way, each in steps.items():
         points = found[way]["points"]
@@ -81,8 +91,24 @@ def test_kill_at_any_point_of_a_large_switch_is_finished_or_undone_by_what_follo
     assert {"Reload", "StartUnit", "StopUnit", "ResetFailedUnit"} <= {*found["whole"]["kinds"]}
 
 
-def kills(site: Site, first: int, step: int, whole_step: int) -> Any:
-    """Kill at these points; what came of it."""
+@pytest.mark.usefixtures("bootable")
+@pytest.mark.parametrize(("disk", "first"), [("ext4", 1), ("btrfs", 1 + CUTS // 2)])
+def test_power_cut_at_any_point_of_a_large_switch_is_finished_or_undone_by_what_follows(
+    disk_site: Site, disk: str, first: int
+) -> None:
+    """Also after each run that came to its end: what it said is done is done."""
+    is_all = os.environ.get(ALL, "0") not in {"", "0"}
+    first, step = (1, 1) if is_all else (first, CUTS)
+    found = kills(disk_site, first, step, step, disk)
+    assert "\n".join(found["faults"]) == ""
+    for way in ("switch", "whole"):
+        points = found[way]["points"]
+        assert found[way]["kills"] == sum(len(range(first, number + 1, step)) for number in points)
+    assert min(found["switch"]["points"]) >= 140
+
+
+def kills(site: Site, first: int, step: int, whole_step: int, disk: str = "") -> Any:
+    """Kill at these points, with a `disk` of that kind by cutting its power; what came of it."""
     kept = '[process.kept]\ncommand = "/bin/sleep infinity"\nprotect = true\n'
     same = {"s9": "grey"}
     blue = {f"s{number}": "blue" for number in range(1, 5)}
@@ -100,9 +126,18 @@ def kills(site: Site, first: int, step: int, whole_step: int) -> Any:
     words: list[str | Path] = [
         machine.python,
         CHECKOUT / "tests/machine/kills.py",
-        *(site.name, "a.toml", "b.toml", SICK, str(first), str(step), str(whole_step)),
+        *(
+            site.name,
+            "a.toml",
+            "b.toml",
+            SICK,
+            str(first),
+            str(step),
+            str(whole_step),
+            *([disk] if disk else []),
+        ),
     ]
     # Without systemd-analyze, which reads and changes nothing: it would be most of the time.
     env = {"PYTHONPATH": str(CHECKOUT), "PATH": "/nowhere"}
-    done = machine.run(words, cwd=site.folder, env=env, timeout=600)
+    done = machine.run(words, cwd=site.folder, env=env, timeout=1800)
     return json.loads(done.stdout)

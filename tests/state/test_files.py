@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from errno import ENOSPC
+from errno import EBUSY, ENOSPC
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pm_native.errors import AccessError
-from pm_native.state.files import link_atomic, read_text, remove, remove_empty, write_atomic
+from pm_native.state.files import link_atomic, make_folder, read_text, remove, remove_empty, write_atomic
 from pm_native.state.generations import Generation, Generations
 from tests.apply.hosts import WEB, compiled
 
@@ -86,6 +86,7 @@ class Calls:
         self.lines: list[str] = []
         self._top = top
         sync, rename, unlink, symlink = os.fsync, os.rename, os.unlink, os.symlink
+        mkdir, rmdir = os.mkdir, os.rmdir
 
         def synced(descriptor: int) -> None:
             self._tell("sync", os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - no path of ours
@@ -103,7 +104,17 @@ class Calls:
             self._tell("link", str(path))
             symlink(target, path, target_is_directory)
 
+        def made(path: Path, mode: int) -> None:
+            self._tell("mkdir", str(path))
+            mkdir(path, mode)
+
+        def removed(path: Path) -> None:
+            rmdir(path)
+            self._tell("rmdir", str(path))
+
         for name, call in (
+            ("mkdir", made),
+            ("rmdir", removed),
             ("fsync", synced),
             ("rename", renamed),
             ("unlink", unlinked),
@@ -133,6 +144,20 @@ def test_power_cut_finds_the_data_on_disk_before_the_name_and_the_name_before_wh
         "sync TOP",
         "unlink TOP/a.service",
         "sync TOP",
+    ]
+
+
+def test_power_cut_finds_no_folder_missing_and_none_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(tmp_path, monkeypatch)
+    make_folder(tmp_path / "a/b")
+    remove_empty(tmp_path / "a/b")
+    remove_empty(tmp_path)  # not empty
+    assert calls.lines == [
+        *("mkdir TOP/a", "sync TOP"),
+        *("mkdir TOP/a/b", "sync TOP/a"),
+        *("rmdir TOP/a/b", "sync TOP/a"),
     ]
 
 
@@ -188,6 +213,15 @@ def test_folder_is_removed_only_when_it_is_empty(tmp_path: Path) -> None:
     for name in ("empty", "full", "missing"):
         remove_empty(tmp_path / name)
     assert [item.name for item in tmp_path.iterdir()] == ["full"]
+
+
+def test_folder_that_is_a_mount_point_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_: Path) -> None:
+        raise OSError(EBUSY, os.strerror(EBUSY))
+
+    monkeypatch.setattr(os, "rmdir", busy)
+    remove_empty(tmp_path)
+    assert tmp_path.is_dir()
 
 
 def test_text_is_read_back_as_it_is(tmp_path: Path) -> None:
