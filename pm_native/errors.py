@@ -70,14 +70,18 @@ class Severity(StrEnum):
 
 
 class Source:
-    """A text that the user wrote, under the name by which the user knows it. No line of a secret one is shown."""
+    """A text that the user wrote, under the name by which the user knows it. No line of a secret one is shown.
 
-    __slots__ = ("_lines", "is_secret", "name", "text")
+    `sha256` is the digest of the bytes that were read, "" where the text came from no file.
+    """
 
-    def __init__(self, name: str, text: str, *, is_secret: bool = False) -> None:
+    __slots__ = ("_lines", "is_secret", "name", "sha256", "text")
+
+    def __init__(self, name: str, text: str, *, is_secret: bool = False, sha256: str = "") -> None:
         self.name = name
         self.text = text
         self.is_secret = is_secret
+        self.sha256 = sha256
         self._lines: list[str] | None = None
 
     def line(self, number: int) -> str:

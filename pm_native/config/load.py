@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from pathlib import Path
 
 from pm_native.config.decode import decode_project
@@ -50,20 +49,18 @@ def load_project(path: Path, name: str, problems: Diagnostics) -> Project | None
 
     from pm_native.syntax.read import read_source  # noqa: PLC0415 - one caller
 
-    sources = [source_file(path)] if os.access(path, os.R_OK) and path.is_file() else []
     source = read_source(path, name, problems)
     root = parse_text(source, path.suffix, problems) if source else None
     if source is None or root is None:
         return None
+    sources = [_source_file(path, source)]
     reader = EnvironmentFileReader(problems, sources)
     project = decode_project(root, os.path.abspath(path), problems, reader)  # noqa: PTH100 - Path keeps ".."
     return replace(project, sources=tuple(sources))
 
 
-def source_file(path: Path) -> SourceFile:
-    """The record of a file that is about to be read: taken before, so that a change in between shows later."""
-    digest = sha256(path.read_bytes()).hexdigest()
-    return SourceFile(path=os.path.abspath(path), sha256=digest)  # noqa: PTH100 - as above
+def _source_file(path: Path, source: Source) -> SourceFile:
+    return SourceFile(path=os.path.abspath(path), sha256=source.sha256)  # noqa: PTH100 - as above
 
 
 class EnvironmentFileReader:
@@ -94,10 +91,9 @@ class EnvironmentFileReader:
                 message = f"there is no environment file {path}"
                 self.problems.error(span, message, code="environment-file-missing", hint=hint)
             return {}
-        record = source_file(path) if os.access(path, os.R_OK) and path.is_file() else None
         source = read_source(path, str(path), self.problems, allow_empty=True, is_secret=True)
-        if source is None or record is None:
+        if source is None:
             return {}
-        self.sources.append(record)
+        self.sources.append(_source_file(path, source))
         parsed = parse_dotenv(source, self.problems, dialect=Dialect.DOTENV)
         return {name: Variable(value=str(node.value), span=node.span) for name, node in parsed.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-from hashlib import sha256
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -97,9 +96,9 @@ def is_wrapper(word: str) -> bool:
     return word.rpartition("/")[2] in WRAPPERS
 
 
-def source_file(path: Path) -> SourceFile:
-    """The record of a file that was read."""
-    return SourceFile(path=str(path.absolute()), sha256=sha256(path.read_bytes()).hexdigest())
+def source_file(path: Path, source: Source) -> SourceFile:
+    """The record of a file, of which `source` is what was read."""
+    return SourceFile(path=str(path.absolute()), sha256=source.sha256)
 
 
 def find_includes(pattern: str, entry: IniEntry, problems: Diagnostics, *, code: str) -> list[str]:

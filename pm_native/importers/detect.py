@@ -49,8 +49,10 @@ class Contents:
 
 def contents_of(path: Path) -> Contents | None:
     """What the file at `path` holds; None where it cannot be read as text: the importer says so better."""
+    from pm_native.syntax.read import open_file  # noqa: PLC0415 - the parsers load on first use
+
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(_READ_BYTES + 1)
         text = data.decode("utf-8")
     except (OSError, ValueError):

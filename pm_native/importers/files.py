@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 
 from pm_native.model.project import Variable
@@ -50,7 +49,7 @@ class Files:
             asked_at=asked_at,
         )
         if source is not None:
-            record = SourceFile(path=str(path), sha256=sha256(path.read_bytes()).hexdigest())
+            record = SourceFile(path=str(path), sha256=source.sha256)
             if record not in self.sources:
                 self.sources.append(record)
         return source

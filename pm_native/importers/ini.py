@@ -103,7 +103,7 @@ def read_config(
     source = read_source(path, name, problems)
     if source is None or refuse_template(source, problems, what=what):
         return None
-    return IniConfig(source, parse_ini(source, problems, dialect=dialect), [source_file(path)])
+    return IniConfig(source, parse_ini(source, problems, dialect=dialect), [source_file(path, source)])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class IncludeReader(ABC):
             message = f"more than {_BYTES_MAX >> 20} MiB are included"
             self.problems.error(entry.span, message, code=self.code, hint="is that the right folder?")
             return False
-        self.config.files.append(source_file(path))
+        self.config.files.append(source_file(path, source))
         if not refuse_template(source, self.problems, what=self.what):
             for section in parse_ini(source, self.problems, dialect=self.dialect).values():
                 self.take(section, path)

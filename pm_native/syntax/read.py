@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from difflib import get_close_matches
+from errno import EINVAL
+from hashlib import sha256
 
 from pm_native.errors import Source, Span
 from pm_native.syntax.places import BOM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
     from pm_native.errors import Diagnostics
@@ -36,7 +40,7 @@ def read_source(  # noqa: PLR0913 - each has its default
     """
     whole = Source(name, "").whole()
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         message = "there is no such file" if asked_at is None else f"there is no file {name}"
@@ -58,6 +62,20 @@ def read_source(  # noqa: PLR0913 - each has its default
             return None
         return _decode(data, name, problems, allow_empty=allow_empty, is_secret=is_secret)
     return None
+
+
+def open_file(path: Path) -> BufferedReader:
+    """The file at `path`, to be read; OSError where it is a pipe or a device, which could be waited on for ever."""
+    return open(path, "rb", opener=_open_file)
+
+
+def _open_file(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(EINVAL, "it is a pipe, a socket or a device", path)
 
 
 def _neighbour(path: Path) -> str:
@@ -101,7 +119,7 @@ def _decode(
     if not allow_empty and not text.strip():
         problems.error(Source(name, text).whole(), "this file is empty", code="file-empty")
         return None
-    return Source(name, text, is_secret=is_secret)
+    return Source(name, text, is_secret=is_secret, sha256=sha256(data).hexdigest())
 
 
 def _place(name: str, before: str, *, is_secret: bool) -> Span:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -114,11 +115,29 @@ def test_link_to_itself_is_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_could_be_waited_on_for_ever_is_told(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    problems = Diagnostics()
+    assert read_source(path if kind == "pipe" else Path("/dev/zero"), "f", problems) is None
+    reason = "it is a pipe, a socket or a device"
+    assert lines(problems) == [(f"0:0-0 error file-unreadable: this file cannot be read: {reason}", "")]
+
+
+def test_digest_is_that_of_the_bytes_that_were_read(tmp_path: Path) -> None:
+    data = "\ufeffa = 'é'\r\n".encode()
+    (tmp_path / "f").write_bytes(data)
+    source = read_source(tmp_path / "f", "f", Diagnostics())
+    assert source is not None
+    assert source.sha256 == sha256(data).hexdigest()
+
+
 def test_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_path: Path, _mode: str) -> None:
+    def refuse(_path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    monkeypatch.setattr("pm_native.syntax.read.open_file", refuse)  # root may read everything
     problems = Diagnostics()
     assert read_source(tmp_path / "f", "f", problems) is None
     assert lines(problems) == [

@@ -8,6 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pm_native.syntax.read import open_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -245,7 +247,7 @@ class CommandBuilder:
 def _look(path: str) -> _File | None:
     """What a file is, by its first bytes; None where it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with open_file(Path(path)) as file:
             head = file.read(512)
     except OSError:  # a folder, or not ours to read: nothing is known of it
         return None

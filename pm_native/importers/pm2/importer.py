@@ -110,7 +110,7 @@ class Pm2Importer:
             source_path=str(path.absolute()),
             directory=folder,
             processes=(*processes, *restart_tasks(processes, reader.timed, project)),
-            sources=(source_file(path), *files),
+            sources=(source_file(path, source), *files),
             span=source.whole(),
         )
 
