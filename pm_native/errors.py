@@ -275,6 +275,11 @@ class UnitsFailedError(PmNativeError):
     exit_code = ExitCode.UNITS_FAILED
 
 
+def reason(error: Exception) -> str:
+    """What is wrong with a text, without the text itself, all of which `repr` shows of a UnicodeDecodeError."""
+    return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """A hint naming the candidate nearest to `word`, or ""."""
     from difflib import get_close_matches  # noqa: PLC0415 - for the unhappy path only

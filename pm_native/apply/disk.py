@@ -45,6 +45,8 @@ class Disk:
     def check_access(self) -> None:
         """AccessError where a step could not be done, before any is: nothing is stopped for nothing."""
         folders = {self._path(step).parent: step.action for step in self.plan.of(*_ON_DISK)}
+        folders.setdefault(self.layout.records(self.plan.project), Action.WRITE)
+        self.layout.check_within(*folders)
         trust = Trust.of_caller(os.environ, os.geteuid())
         for folder, action in sorted(folders.items()):
             existing = next(path for path in (folder, *folder.parents) if path.exists())

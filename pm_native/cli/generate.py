@@ -89,11 +89,13 @@ def _write_lock(project: Project) -> list[str]:
     """Keep what was decided once beside the config, and say so where that is new."""
     if project.lock is None:
         return []
+    from pm_native.state.files import write_atomic  # noqa: PLC0415 - not for --help
+
     path = Path(project.lock.path)
     try:
         if path.is_file() and path.read_text(encoding="utf-8") == project.lock.text:
             return []
-        path.write_text(project.lock.text, encoding="utf-8")
+        write_atomic(path, project.lock.text.encode(), 0o644)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         return [f"cannot write {path}: {reason}; the ports move when an entry comes before others"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -165,7 +166,7 @@ def _write(target: Path, imported: Imported, *, force: bool) -> None:
     paths = [target, *map(Path, imported.files)]
     if not force and (there := [path for path in paths if path.exists()]):
         raise UsageError(f"{there[0]} is there already", hint="--force writes over it, -o FILE elsewhere")
-    before = {path: path.read_bytes() if path.is_file() else None for path in paths}
+    before = {path: (path.read_bytes(), path.stat().st_mode) if path.is_file() else None for path in paths}
     try:
         for path, text in (
             (target, imported.text),
@@ -185,23 +186,27 @@ def _write(target: Path, imported: Imported, *, force: bool) -> None:
 
 
 def _write_file(path: Path, text: str, *, is_secret: bool) -> None:
-    scratch = path.with_name(f".{path.name}.new")
+    from pm_native.state.files import write_atomic  # noqa: PLC0415 - not for --help
+
     try:
-        with open(
-            scratch,
-            "w",
-            encoding="utf-8",
-            opener=lambda name, flags: os.open(name, flags, 0o600 if is_secret else 0o666),
-        ) as stream:
-            stream.write(text)
-        scratch.replace(path)
+        write_atomic(path, text.encode(), 0o600 if is_secret else _usual_mode())
     except OSError as error:
         raise AccessError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _restore(before: dict[Path, bytes | None]) -> None:
-    for path, data in before.items():
-        if data is None:
+def _usual_mode() -> int:
+    """The mode of files that the caller makes."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _restore(before: dict[Path, tuple[bytes, int] | None]) -> None:
+    from pm_native.state.files import write_atomic  # noqa: PLC0415 - not for --help
+
+    for path, found in before.items():
+        if found is None:
             path.unlink(missing_ok=True)
         else:
-            path.write_bytes(data)
+            data, mode = found
+            write_atomic(path, data, stat.S_IMODE(mode))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from pm_native.cli.options import with_format, with_json, with_scope, with_source
+from pm_native.cli.options import caller_trust, with_format, with_json, with_scope, with_source
 from pm_native.cli.report import finish, presentation
 from pm_native.cli.run_options import with_run_options
 from pm_native.errors import ExitCode, UsageError
@@ -108,7 +108,6 @@ def _load(old: RunningManager, source: SourceOptions, scope: Scope) -> Work:
     from pm_native.cli.migrate_text import Work  # noqa: PLC0415 - not for --help
     from pm_native.cli.report import Messages  # noqa: PLC0415 - not for --help
     from pm_native.cli.source import check_project_name, compile_options, import_options, load_source  # noqa: PLC0415 - not for --help
-    from pm_native.cli.switch import caller_trust  # noqa: PLC0415 - not for --help
     from pm_native.compile.project import compile_project  # noqa: PLC0415 - not for --help
     from pm_native.errors import ConfigError, Diagnostics  # noqa: PLC0415 - not for --help
     from pm_native.state.output import check_sources  # noqa: PLC0415 - not for --help

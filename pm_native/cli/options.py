@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pm_native.state.layout import Layout
+    from pm_native.state.trust import Trust
 
 DEFAULT_OUTPUT = "build/systemd"
 
@@ -206,6 +207,13 @@ def target_of(scope: Scope, root: Path | None, *, runtime: bool) -> Layout:
     return layout_of(scope, None).until_reboot()
 
 
+def caller_trust() -> Trust:
+    """Whose files the caller acts on."""
+    from pm_native.state.trust import Trust  # noqa: PLC0415 - not for --help
+
+    return Trust.of_caller(os.environ, os.geteuid())
+
+
 def layout_of(scope: Scope, root: Path | None) -> Layout:
     """The layout of what `with_scope` gave; UsageError where the root's folders are links that lead out of it."""
     from pm_native.state.layout import system_layout, user_layout  # noqa: PLC0415 - not for --help
@@ -216,8 +224,5 @@ def layout_of(scope: Scope, root: Path | None) -> Layout:
         raise UsageError(f"--root: there is no folder {root}")
     base = root.resolve()
     layout = system_layout(base) if scope is Scope.SYSTEM else user_layout(os.environ, base)
-    for folder in (layout.units, layout.environments, layout.projects, layout.runtime):
-        if not folder.resolve().is_relative_to(base):
-            hint = "make it a folder of the root's own, or a relative link within it"
-            raise UsageError(f"--root: {folder} is a link that leads out of {root}", hint=hint)
+    layout.check_within(layout.units, layout.environments, layout.projects, layout.runtime)
     return layout

@@ -6,13 +6,22 @@ The file holds the texts of all files, environment files too: mode 0600.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 
+from pm_native.cli.options import caller_trust
 from pm_native.cli.plan_text import plan_data
-from pm_native.cli.switch import Wanted, caller_trust
+from pm_native.cli.switch import Wanted
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json
-from pm_native.errors import AccessError, Diagnostics, StaleError, StateError, UnavailableError, UsageError
+from pm_native.errors import (
+    AccessError,
+    Diagnostics,
+    StaleError,
+    StateError,
+    UnavailableError,
+    UsageError,
+    reason,
+)
+from pm_native.state.files import write_atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +48,9 @@ class SavedPlan:
 
 
 def save_plan(switch: Switch, bundle: Bundle, path: Path) -> None:
-    """Write the plan to `bundle` to a file of its own."""
+    """Write the plan to `bundle` to a file of its own, which takes the place of a file of that name."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UnavailableError(f"cannot write {path}: it is there, and no file")
     data = {
         "format": FORMAT,
         "runtime": switch.layout.is_runtime,
@@ -50,17 +61,12 @@ def save_plan(switch: Switch, bundle: Bundle, path: Path) -> None:
         "texts": {item.name: item.text for item in bundle.files},
     }
     try:
-        descriptor = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        # Not into a file that is there: it may be somebody else's, who reads then what is in it.
+        write_atomic(path, f"{json.dumps(data, ensure_ascii=False)}\n".encode(), 0o600)
     except PermissionError as error:
         raise AccessError(f"cannot write {path}: permission denied") from error
     except OSError as error:
         raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
-    with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor, not a path
-        os.fchmod(descriptor, 0o600)
-        json.dump(data, stream, ensure_ascii=False)
-        stream.write("\n")
 
 
 def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, layout: Layout) -> SavedPlan:
@@ -83,7 +89,7 @@ def wanted_by_plan(path: Path, source: SourceOptions, generated: Path | None, la
     except PermissionError:
         raise AccessError(f"cannot read {path}: permission denied") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StateError(f"{path} is no saved plan: {error!r}") from error
+        raise StateError(f"{path} is no saved plan: {reason(error)}") from error
     bundle = bundle_from_json(data.get("bundle"), texts)
     for item in bundle.files:
         if not item.is_of(item.text.encode()):

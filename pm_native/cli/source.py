@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from pm_native.cli.options import caller_trust
 from pm_native.compile.host import Host
 from pm_native.compile.options import CompileOptions
 from pm_native.config.load import FILE_NAMES, load_project
@@ -82,7 +83,10 @@ def load_source(
 
 
 def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnostics) -> Project:
-    """The project in a file of this kind; ConfigError where it cannot be read."""
+    """The project in a file of this kind; ConfigError where it cannot be read.
+
+    AccessError where root would run a program of somebody else's to read it.
+    """
     check_project_name(options)
     if options.more_files and kind not in LAID_OVER:
         hint = "compose and process-compose lay files over each other; others are one file"
@@ -90,8 +94,11 @@ def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnosti
     if kind == NATIVE:
         project = load_project(path, str(path), problems)
     else:
-        from pm_native.importers.registry import importer  # noqa: PLC0415 - foreign formats only
+        from pm_native.importers.detect import is_program  # noqa: PLC0415 - foreign formats only
+        from pm_native.importers.registry import importer  # noqa: PLC0415 - as above
 
+        if is_program(path):
+            caller_trust().check(path)
         project = importer(kind).load(path, str(path), import_options(options), problems)
     if project is None:
         raise ConfigError(problems)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pm_native.apply.headers import installed_as_seen, installed_files
 from pm_native.apply.snapshot import take_snapshot
-from pm_native.cli.options import DEFAULT_OUTPUT, layout_of
+from pm_native.cli.options import DEFAULT_OUTPUT, caller_trust, layout_of
 from pm_native.cli.report import Messages
 from pm_native.cli.target import installed_places, nothing_installed, place_of
 from pm_native.compile.scale import pool_sizes, scaled
@@ -21,7 +21,6 @@ from pm_native.state.generations import user_name
 from pm_native.state.output import check_sources, read_set
 from pm_native.state.scale import load_scale
 from pm_native.state.store import Store, known_projects
-from pm_native.state.trust import Trust
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -75,11 +74,6 @@ def wanted_bundle(source: SourceOptions, generated: Path | None, scope: Scope, r
             hint=f"give --{bundle.scope}, or run `{command}` first",
         )
     return Wanted(bundle=bundle, problems=problems)
-
-
-def caller_trust() -> Trust:
-    """Whose files the caller acts on."""
-    return Trust.of_caller(os.environ, os.geteuid())
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pm_native.errors import StateError, TooNewError
+from pm_native.errors import StateError, TooNewError, reason
 from pm_native.model.names import is_name
 from pm_native.model.record import OnChange, SourceFile
 from pm_native.unit.name import Scope, escape_slice_part
@@ -200,7 +200,7 @@ def bundle_from_json(data: object, texts: dict[str, str]) -> Bundle:
             wanted_by=dict(data["wanted_by"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise StateError(f"the manifest is damaged: {error!r}") from error
+        raise StateError(f"the manifest is damaged: {reason(error)}") from error
     _check_names(bundle)
     return bundle
 

@@ -33,6 +33,11 @@ _YAML_ITEM_KEY = re.compile(r"^(?:-| )[ \t]+([A-Za-z_]\w*)[ \t]*:(?=\s|$)", re.M
 _INI_SECTION = re.compile(r"^\[([^\]\n]+)\]", re.MULTILINE)
 
 
+def is_program(path: Path) -> bool:
+    """Whether what is read of the config is what Node makes of it, by the suffix."""
+    return _KINDS.get(path.suffix) == "javascript"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """What a file holds. `kind` is yaml, json, ini, toml, javascript (or TypeScript) or text, by the suffix.

@@ -73,8 +73,12 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
         return
     if not path.parent.exists():
         make_folder(path.parent)
-    path.mkdir(mode=mode)
-    path.chmod(mode)
+    # By the mask, not by a chmod: where others can write, the name may lead anywhere by then.
+    mask = os.umask(0o777 & ~mode)
+    try:
+        path.mkdir(mode=mode)
+    finally:
+        os.umask(mask)
     sync_directory(path.parent)
 
 

@@ -18,7 +18,7 @@ import stat
 from dataclasses import asdict, dataclass, field
 
 from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
-from pm_native.errors import StateError, UsageError
+from pm_native.errors import StateError, UsageError, reason
 from pm_native.state.files import (
     PRIVATE,
     make_folder,
@@ -133,7 +133,7 @@ class Generations:
 
     def _append(self, line: str) -> None:
         """Add a line to the history, on a line of its own also where a killed run left one without its end."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self._history, flags, 0o600)
         try:
             size = os.fstat(descriptor).st_size
@@ -179,7 +179,7 @@ class Generations:
         try:
             return _generation(json.loads((self._kept(number) / _RECORD).read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError) as error:
-            raise StateError(f"the record of generation {number} is damaged: {error!r}") from error
+            raise StateError(f"the record of generation {number} is damaged: {reason(error)}") from error
 
     def bundle(self, number: int) -> Bundle:
         """The bundle of a generation that is kept, its files checked against their hashes."""
@@ -187,7 +187,7 @@ class Generations:
         try:
             data = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError) as error:
-            raise StateError(f"the manifest of generation {number} is damaged: {error!r}") from error
+            raise StateError(f"the manifest of generation {number} is damaged: {reason(error)}") from error
         listed = bundle_from_json(data, {})
         return bundle_from_json(
             data, {item.name: _checked_text(path / _FILES, item) for item in listed.files}

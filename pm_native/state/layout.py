@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pm_native.errors import UsageError
 from pm_native.model.names import RUNTIME_ENVIRONMENTS
 from pm_native.unit.name import Scope
 
@@ -39,6 +40,16 @@ class Layout:
     def records(self, project: str) -> Path:
         """The directory of what pm-native knows of a project: manifest and generations."""
         return self.projects / project
+
+    def check_within(self, *folders: Path) -> None:
+        """UsageError where a folder below another root than the host's is a link out of it, or behind one."""
+        if self.root == Path("/"):
+            return
+        base = self.root.resolve()
+        for folder in folders:
+            if not folder.resolve().is_relative_to(base):
+                hint = "make it a folder of the root's own, or a relative link within it"
+                raise UsageError(f"--root: {folder} is a link that leads out of {self.root}", hint=hint)
 
     def until_reboot(self) -> Layout:
         """The same for projects that are gone at the next boot, a user's at the end of the last session."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import dataclass
 from hashlib import sha256
 
 from pm_native.compile.bundle import MANIFEST_NAME, bundle_from_json, bundle_to_json, json_text
-from pm_native.errors import AccessError, StaleError, StateError, UnavailableError
+from pm_native.errors import AccessError, StaleError, StateError, UnavailableError, reason
 from pm_native.state.trust import Trust
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 EVERYBODY = Trust()
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +74,15 @@ def _write_set(bundle: Bundle, directory: Path) -> Written:
 
 
 def _write_where_different(path: str, data: bytes, mode: int) -> str | None:
-    """Write a file, never through a link; what it was before: `missing`, `different`, or None: as it should be."""
+    """Write a file anew; what it was before: `missing`, `different`, or None: as it should be."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, _ANEW, mode)
         was = "missing"
     except FileExistsError:
         if _is_unchanged(path, data, mode):
             return None
-        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
+        os.unlink(path)  # noqa: PTH108 - a str. Never into what is there: it may be somebody else's to read
+        descriptor = os.open(path, _ANEW, mode)
         was = "different"
     try:
         with open(descriptor, "wb") as stream:
@@ -91,9 +94,19 @@ def _write_where_different(path: str, data: bytes, mode: int) -> str | None:
 
 
 def _is_unchanged(path: str, data: bytes, mode: int) -> bool:
-    with open(path, "rb", buffering=0) as stream:
+    """Whether just that file is there; OSError for what is no file at all."""
+
+    def look(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    with open(path, "rb", buffering=0, opener=look) as stream:
         status = os.fstat(stream.fileno())
-        return status.st_size == len(data) and status.st_mode & 0o777 == mode and stream.read() == data
+        return (
+            stat.S_ISREG(status.st_mode)
+            and status.st_size == len(data)
+            and status.st_mode & 0o777 == mode
+            and stream.read() == data
+        )
 
 
 def _read(path: Path) -> bytes | None:
@@ -116,7 +129,7 @@ def _last_names(directory: Path) -> set[str]:
         names = {item["name"] for item in json.loads(data)["files"]}
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(
-            f"{directory / MANIFEST_NAME} is damaged: {error!r}",
+            f"{directory / MANIFEST_NAME} is damaged: {reason(error)}",
             hint="remove the directory and generate again",
         ) from error
     return {

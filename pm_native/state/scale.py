@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pm_native.errors import AccessError, StateError
+from pm_native.errors import AccessError, StateError, reason
 from pm_native.state.files import PRIVATE, make_folder, remove, write_atomic
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def load_scale(records: Path) -> dict[str, int]:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "remove it: the numbers of the config hold then"
-        raise StateError(f"{path} is damaged: {error!r}", hint=hint) from error
+        raise StateError(f"{path} is damaged: {reason(error)}", hint=hint) from error
 
 
 def _count(value: object) -> int:

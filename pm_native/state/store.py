@@ -6,7 +6,7 @@ import json
 import os
 
 from pm_native.compile.bundle import Installed, bundle_from_json, bundle_to_json, json_text, recorded
-from pm_native.errors import AccessError, StateError, TooNewError
+from pm_native.errors import AccessError, StateError, TooNewError, reason
 from pm_native.state.files import PRIVATE, make_folder, remove, remove_empty, sweep_scratch, write_atomic
 from pm_native.state.scale import SCALE_NAME
 from pm_native.unit.name import Scope
@@ -27,13 +27,14 @@ _END = "\n}\n"  # of a JSON object that `json_text` wrote
 
 
 class Store:
-    """The records of one project in one layout, for their owner alone.
+    """The records of one project in one layout, for their owner alone; UsageError where they would not be below its root.
 
     The folder is closed to others: a short secret could be guessed by the digest of a file that holds it.
     """
 
     def __init__(self, layout: Layout, project: str) -> None:
         self.directory = layout.records(project)
+        layout.check_within(self.directory, self.directory / "generations", layout.environment(project))
         self._path = self.directory / _NAME
         self._scope = layout.scope
         self._contents = self.directory / _CONTENTS
@@ -42,19 +43,17 @@ class Store:
     def load(self) -> Installed | None:
         """What the last apply left, None where there was none; StateError where the record is damaged or too new."""
         try:
-            text = self._path.read_text(encoding="utf-8")
+            data = self._path.read_bytes()
         except FileNotFoundError:
             return None
         except PermissionError as error:
             raise AccessError(
                 f"cannot read {self._path}: permission denied", hint="use sudo", needs_root=True
             ) from error
-        except UnicodeDecodeError as error:
-            raise self._damaged(str(error)) from error
         try:
-            return _installed(json.loads(text))
+            return _installed(json.loads(data))
         except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(repr(error)) from error
+            raise self._damaged(reason(error)) from error
         except TooNewError as error:
             hint = "use that pm-native, or a newer one"
             raise TooNewError(f"{self._path}: {error.message}", hint=hint) from error

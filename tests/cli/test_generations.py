@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 
@@ -269,6 +270,34 @@ def test_saved_plan_whose_text_was_changed_is_refused(host: SwitchHost) -> None:
     said = host("apply shop.plan --user")
     assert said.code == 1
     assert said.err == "error: shop-web.service in the plan shop.plan has changed since it was saved\n"
+
+
+def test_saved_plan_that_is_no_text_any_more_is_told_without_what_is_in_it(host: SwitchHost) -> None:
+    (host.home / "shop.plan").write_bytes(b'{"texts": {"shop-web.env": "KEY=hunter2\xff"}}')
+    said = host("apply shop.plan --user")
+    assert said.code == 1
+    assert said.err.startswith("error: shop.plan is no saved plan: 'utf-8' codec can't decode byte 0xff ")
+    assert "hunter2" not in said.err
+
+
+def test_plan_is_saved_to_a_file_of_its_own_and_never_to_one_that_is_there(host: SwitchHost) -> None:
+    path = host.home / "shop.plan"
+    path.write_text("old")
+    path.chmod(0o666)
+    with path.open() as others:
+        assert host("plan --user -f pm-native.toml -o shop.plan").code == 2
+        assert others.read() == "old"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.unlink()
+    for kind in ("link", "pipe"):
+        if kind == "link":
+            path.symlink_to("victim")
+        else:
+            os.mkfifo(path)
+        said = host("plan --user -f pm-native.toml -o shop.plan")
+        assert (said.code, said.err) == (69, "error: cannot write shop.plan: it is there, and no file\n")
+        path.unlink()
+    assert not (host.home / "victim").exists()
 
 
 def test_saved_plan_and_config_exclude_each_other(host: SwitchHost) -> None:

@@ -166,6 +166,17 @@ def test_config_that_is_there_is_kept(shop: Shop) -> None:
     assert (shop.folder / "other.toml").read_text().startswith("# Imported from compose.yaml")
 
 
+def test_nothing_is_written_through_what_others_left_beside_it(shop: Shop) -> None:
+    victim = shop.folder / "victim"
+    for name in (".pm-native.toml.new", f".pm-native.toml.{os.getpid()}.new"):
+        (shop.folder / name).symlink_to(victim)
+    shop.write(COMPOSE, "compose.yaml")
+    assert shop.run("import", "compose.yaml").code == 0
+    assert not victim.exists()
+    assert (shop.folder / "pm-native.toml").is_file()
+    assert not (shop.folder / "pm-native.toml").is_symlink()
+
+
 def test_print_writes_nothing(shop: Shop) -> None:
     shop.write(COMPOSE, "compose.yaml")
     ran = shop.run("import", "compose.yaml", "--print")

@@ -59,6 +59,21 @@ def test_config_that_is_a_program_is_not_run(host: SwitchHost) -> None:
 
 
 @pytest.mark.parametrize(
+    "line", ["check -f", "explain -f", "generate -f", "import --print", "package --deb -f"]
+)
+def test_config_that_is_a_program_of_others_is_not_run_by_root_for_anything(
+    host: SwitchHost, line: str
+) -> None:
+    program = host.home / "ecosystem.config.js"
+    program.write_text("require('fs').writeFileSync('ran', '')\n")
+    os.chown(program, 4711, -1)
+    said = host(f"{line} ecosystem.config.js")
+    assert (said.code, said.out) == (77, "")
+    assert f"error: root acts on nothing of others: {program} belongs to user 4711\n" in said.err
+    assert not (host.home / "ran").exists()
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "build/systemd",
@@ -249,14 +264,48 @@ def test_name_that_would_lead_elsewhere_is_refused(host: SwitchHost, name: str) 
     assert not host.units.exists()
 
 
-@pytest.mark.parametrize("name", ["etc", "etc/systemd/system", "var/lib", "run"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("etc", "etc/systemd/system", "var/lib", "run", "etc/systemd/system/multi-user.target.wants"),
+        *("etc/pm-native/shop", "var/lib/pm-native/shop", "var/lib/pm-native/shop/generations", "var/log"),
+    ],
+)
 def test_root_whose_folder_is_a_link_out_of_it_is_refused(
     host: SwitchHost, tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside").mkdir(0o755)
+    mode = (tmp_path / "outside").stat().st_mode
     link = tmp_path / "image" / name
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "outside")
+    host.config(CONFIG + 'logs = { stdout = "/var/log/shop/api.log" }\n')
     said = host("apply --root image -f pm-native.toml --allow-missing")
-    assert (said.code, "is a link that leads out of image" in said.err) == (64, True)
+    words = f" is a link that leads out of {tmp_path / 'image'}\n"
+    assert (said.code, words in said.err) == (64, True), said.err
     assert list((tmp_path / "outside").iterdir()) == []
+    assert (tmp_path / "outside").stat().st_mode == mode
+
+
+def test_root_whose_records_somebody_else_could_write_is_refused(host: SwitchHost, tmp_path: Path) -> None:
+    records = tmp_path / "image/var/lib"
+    records.mkdir(parents=True)
+    os.chown(records, 4711, -1)
+    said = host("apply --root image -f pm-native.toml --allow-missing")
+    assert (said.code, f"root acts on nothing of others: {records} belongs to user 4711" in said.err) == (
+        77,
+        True,
+    )
+    assert list(records.iterdir()) == []
+
+
+def test_history_that_is_a_link_is_not_written_through(host: SwitchHost, tmp_path: Path) -> None:
+    history = tmp_path / "image/var/lib/pm-native/shop/history.jsonl"
+    history.parent.mkdir(parents=True)
+    history.symlink_to(tmp_path / "victim")
+    said = host("apply --root image -f pm-native.toml --allow-missing")
+    assert (said.code, f"cannot write {history}: Too many levels of symbolic links" in said.err) == (
+        69,
+        True,
+    )
+    assert not (tmp_path / "victim").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from errno import EBUSY, ENOSPC
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from pm_native.errors import AccessError
 from pm_native.state.files import link_atomic, make_folder, read_text, remove, remove_empty, write_atomic
 from pm_native.state.generations import Generation, Generations
 from tests.apply.hosts import WEB, compiled
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def mode(path: Path) -> int:
@@ -50,6 +47,40 @@ def test_a_link_is_replaced_not_followed(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a.service", b"ours", 0o644)
     assert (tmp_path / "victim").read_text() == "precious"
     assert not (tmp_path / "a.service").is_symlink()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_folder_has_its_mode_whatever_the_umask_and_keeps_that_of_the_caller(
+    tmp_path: Path, umask: int
+) -> None:
+    old = os.umask(umask)
+    try:
+        make_folder(tmp_path / "a/private", 0o700)
+        make_folder(tmp_path / "a/open")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(old)
+    assert [mode(tmp_path / name) for name in ("a", "a/private", "a/open")] == [0o755, 0o700, 0o755]
+
+
+def test_folder_that_is_swapped_for_a_link_as_soon_as_it_is_there_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As who owns the folder above can, where root makes one for logs."""
+    victim = tmp_path / "shadow"
+    victim.write_text("secrets")
+    victim.chmod(0o600)
+    made = Path.mkdir
+
+    def swapped(path: Path, mode: int) -> None:
+        made(path, mode)
+        path.rmdir()
+        path.symlink_to(victim)
+
+    monkeypatch.setattr(Path, "mkdir", swapped)
+    make_folder(tmp_path / "logs")
+    assert (tmp_path / "logs").is_symlink()
+    assert mode(victim) == 0o600
 
 
 def test_full_disk_leaves_the_old_file_and_no_scratch_and_names_the_file(

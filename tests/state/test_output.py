@@ -181,6 +181,23 @@ def test_set_is_never_written_through_a_link(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_changed_file_of_a_set_is_a_new_one(folder: Path) -> None:
+    """Who has the old one, or owns it, does not get to read what is in the new one."""
+    path = folder / "shop-web.env"
+    path.chmod(0o666)
+    with path.open() as others:
+        write_set(make_bundle(texts={}, env={"shop-web.env": "A=hunter2\n"}), folder)
+        assert others.read() == "A=é\n"
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("A=hunter2\n", 0o600)
+
+
+def test_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path, bundle: Bundle) -> None:
+    (folder / "shop-web.env").unlink()
+    os.mkfifo(folder / "shop-web.env")
+    assert write_set(bundle, folder) == Written(changed=("shop-web.env",), unchanged=2)
+    assert read_set(folder) == bundle
+
+
 def test_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "shop-web.service").mkdir()
     with pytest.raises(UnavailableError) as caught:

@@ -119,10 +119,10 @@ def test_record_that_is_no_text_is_damaged(store: Store) -> None:
 
 
 def test_record_of_another_user_cannot_be_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path, **_: object) -> str:
+    def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(AccessError) as caught:
         store.load()
     assert caught.value.hint == "use sudo"

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from pm_native.importers.common import are_too_many, source_file
+from pm_native.importers.detect import is_program
 from pm_native.importers.files import max_bytes
 from pm_native.importers.pm2.keys import BY_NAME
 from pm_native.importers.pm2.values import App
@@ -125,7 +126,7 @@ class Pm2Importer:
         """What the config says; `files` gets what else was read for it."""
         from pm_native.syntax import parse_json5, parse_yaml  # noqa: PLC0415 - the parsers load on first use
 
-        if path.suffix in {".js", ".cjs", ".mjs", ".ts", ".mts", ".cts"}:
+        if is_program(path):
             return self._evaluated(path, source, options, files, problems)
         if path.suffix in {".yml", ".yaml"}:
             from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
