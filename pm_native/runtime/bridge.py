@@ -10,8 +10,8 @@ import _socket
 import os
 
 from pm_native.runtime import tell
-from pm_native.runtime.channel import PENDING_MAX, Lines
 from pm_native.runtime.ipc.topics import is_topic
+from pm_native.runtime.lines import PENDING_MAX, Lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

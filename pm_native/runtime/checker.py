@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pm_native.runtime.arguments import Check
+    from pm_native.runtime.attempt import Done, Program
     from pm_native.runtime.loop import Loop, Timer
-    from pm_native.runtime.probes import Done
-    from pm_native.runtime.target import Target
 
 FIRST_DELAY = 0.05
 
@@ -27,7 +26,7 @@ class Checker:
     many failures in a row.
     """
 
-    def __init__(self, check: Check, target: Target, loop: Loop, told: Callable[[Checker], None]) -> None:
+    def __init__(self, check: Check, program: Program, loop: Loop, told: Callable[[Checker], None]) -> None:
         self.check = check
         self.is_healthy: bool | None = None
         self.words = ""
@@ -36,7 +35,7 @@ class Checker:
         self._told = told
         is_only = len(check.probes) == 1
         self._probers = [
-            prober(probe, target, loop, self._finish if is_only else self._taker(number))
+            prober(probe, program, loop, self._finish if is_only else self._taker(number))
             for number, probe in enumerate(check.probes)
         ]
         self._said: dict[int, str] = {}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from time import monotonic
 
-from pm_native.runtime.probes import LOCALHOST, Connection, strerror
+from pm_native.runtime.attempt import strerror
+from pm_native.runtime.connect import LOCALHOST, Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
 
     from pm_native.runtime.arguments import Probe
+    from pm_native.runtime.attempt import Done, Program
     from pm_native.runtime.loop import Loop
-    from pm_native.runtime.probes import Done
-    from pm_native.runtime.target import Target
 
 HEAD_MAX = 64 * 1024
 BODY_MAX = 64 * 1024
@@ -170,17 +170,17 @@ def split_url(url: str) -> tuple[bool, str, int, str]:
 class HttpProber:
     """A request, sent anew for each attempt, and its answer."""
 
-    def __init__(self, probe: Probe, target: Target, loop: Loop, done: Done) -> None:
+    def __init__(self, probe: Probe, program: Program, loop: Loop, done: Done) -> None:
         self._probe = probe
         self._done = done
         is_tls, host, port, path = split_url(probe.target)
         self._host = host or LOCALHOST
-        port = port or target.port
+        port = port or program.port
         name = f"[{self._host}]" if ":" in self._host else self._host
         self._request = request(probe, path, name if port in {0, 80, 443} else f"{name}:{port}")
         self._is_tls = is_tls or probe.tls
         address = probe.socket or (self._host, port)
-        self._connection = Connection(address, target, loop, done, "http", keep=self._start)
+        self._connection = Connection(address, program.place, loop, done, "http", keep=self._start)
         self._begun = 0.0
 
     def begin(self) -> None:

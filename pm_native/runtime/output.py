@@ -9,34 +9,34 @@ from __future__ import annotations
 import os
 import re
 
-from pm_native.runtime.probes import strerror
+from pm_native.runtime.attempt import strerror
 from pm_native.runtime.spawn import end_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.runtime.arguments import Probe
-    from pm_native.runtime.target import Target
+    from pm_native.runtime.attempt import Program
 
 LINE_MAX = 64 * 1024
 
 
-def look(probe: Probe, target: Target) -> tuple[bool, str]:
+def look(probe: Probe, program: Program) -> tuple[bool, str]:
     """Read what is new, and say whether the pattern has been found since the program was started."""
-    follower = target.followers.get(id(probe))
+    follower = program.followers.get(id(probe))
     if follower is None:
-        follower = target.followers[id(probe)] = Follower(probe, target)
+        follower = program.followers[id(probe)] = Follower(probe, program)
     return follower.look()
 
 
 class Follower:
     """Reads the output of one program, for one pattern."""
 
-    def __init__(self, probe: Probe, target: Target) -> None:
+    def __init__(self, probe: Probe, program: Program) -> None:
         self._pattern = re.compile(probe.target)
         self._text = probe.target
         self._rest = b""
         self._found = ""
-        self._source: _File | _Journal = _File(probe.log, target) if probe.log else _Journal(target)
+        self._source: _File | _Journal = _File(probe.log, program) if probe.log else _Journal(program)
 
     def look(self) -> tuple[bool, str]:
         """Whether the pattern has been found up to now."""
@@ -64,10 +64,10 @@ class Follower:
 class _File:
     """A log file that is appended to, rotated or cut."""
 
-    def __init__(self, path: str, target: Target) -> None:
+    def __init__(self, path: str, program: Program) -> None:
         self._path = path
-        self._place = target.place
-        self._inode, self._position = target.log_ends.get(path, (0, 0))
+        self._place = program.place
+        self._inode, self._position = program.log_ends.get(path, (0, 0))
 
     def read(self) -> bytes:
         with self._place as place:
@@ -90,13 +90,13 @@ class _File:
 class _Journal:
     """`journalctl --follow` for one invocation of a unit."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, program: Program) -> None:
         words = ["journalctl", "--quiet", "--follow", "--no-tail", "--output=cat"]
-        words.append(f"_SYSTEMD_INVOCATION_ID={target.invocation}")
+        words.append(f"_SYSTEMD_INVOCATION_ID={program.invocation}")
         self._pipe, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pid = 0
         try:
-            self._pid = target.place.ask(words, write_end)
+            self._pid = program.place.ask(words, write_end)
         finally:
             os.close(write_end)
 

@@ -6,30 +6,7 @@ from pm_native.runtime.spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol, Self
-
-    class Place(Protocol):
-        """Within `with`, what is opened and connected is what the program could open and connect.
-
-        `is_shared`: other programs would wait for what takes its time.
-        """
-
-        is_shared: bool
-
-        def __enter__(self) -> Self:
-            """Be as the program is."""
-
-        def __exit__(self, *_: object) -> None:
-            """Be oneself again."""
-
-        def path(self, path: str) -> str:
-            """How a path of the program is named within `with`."""
-
-        def run(self, words: list[str], output: int, more: dict[bytes, bytes] | None = None) -> int:
-            """Start a command as the program would, `more` in its environment; its process id."""
-
-        def ask(self, words: list[str], output: int) -> int:
-            """Start a command of systemd's as the monitor itself; its process id."""
+    from typing import Self
 
 
 class Beside:

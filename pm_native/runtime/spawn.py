@@ -5,15 +5,15 @@ from __future__ import annotations
 import _signal
 import os
 
+from pm_native.runtime.attempt import strerror
 from pm_native.runtime.loop import READ
-from pm_native.runtime.probes import strerror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pm_native.runtime.attempt import Done
     from pm_native.runtime.loop import Loop
-    from pm_native.runtime.probes import Done
 
     Start = Callable[[list[str], int], int]  # of a command whose output goes to a descriptor; its process id
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pm_native.runtime.arguments import Arguments, Check
+    from pm_native.runtime.attempt import Follower, Place
     from pm_native.runtime.loop import Loop, Timer
-    from pm_native.runtime.output import Follower
-    from pm_native.runtime.place import Place
     from pm_native.runtime.spawn import Command
 
 RETRY_DELAY = 0.1

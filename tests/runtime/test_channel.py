@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pm_native.runtime.channel import PENDING_MAX, Channel
+from pm_native.runtime.channel import Channel
+from pm_native.runtime.lines import PENDING_MAX
 from pm_native.runtime.loop import Loop
 
 TYPE_CHECKING = False

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pm_native.runtime.arguments import Check, Probe
+    from pm_native.runtime.attempt import Done
     from pm_native.runtime.loop import Loop
-    from pm_native.runtime.probes import Done
     from pm_native.runtime.target import Target
 
 Told = tuple[bool | None, str, int]

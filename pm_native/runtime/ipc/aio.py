@@ -144,7 +144,7 @@ class AsyncClient:
         queue: int = QUEUE_MAX,
     ) -> Subscription:
         """Subscribe to the topics of a pattern: iterate over what is returned, or give a callback."""
-        subscription = Subscription(self, pattern, policy, queue, callback)
+        subscription = Subscription(pattern, policy, queue, callback, self.unsubscribe)
         # Known here before it is known there: the first message may come right after the answer.
         self._topics.add(pattern, subscription)
         self._patterns.setdefault(pattern, []).append(subscription)

@@ -11,9 +11,15 @@ from pm_native.runtime.ipc.frames import BODY, BODY_SIZE, END, FRAME_MAX, ID, cu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Protocol
 
-    from pm_native.runtime.ipc.subscription import Subscription as Sink
+    class Sink(Protocol):
+        """Who is told of messages."""
+
+        def put(self, message: Message) -> None:
+            """A message has come."""
+
 
 VARIABLE = "PM_NATIVE_IPC"
 FIRST_DELAY_SEC, LAST_DELAY_SEC = 0.05, 5.0
@@ -69,9 +75,8 @@ class Head:
         sender = fields.get("from")
         self.sender: Mapping[str, object] = sender if isinstance(sender, dict) else {}
         self.version = -1
-        self.sinks: list[
-            Sink
-        ] = []  # who is told of messages on the topic, as of that version of the subscriptions
+        # Who is told of messages on the topic, as of that version of the subscriptions.
+        self.sinks: Sequence[Sink] = []
 
 
 class Reader:

@@ -9,9 +9,8 @@ from pm_native.runtime.ipc.outbox import DROP_NEWEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from pm_native.runtime.ipc.aio import AsyncClient
     from pm_native.runtime.ipc.reader import Message
 
 
@@ -24,17 +23,17 @@ class Subscription:
 
     def __init__(
         self,
-        client: AsyncClient,
         pattern: str,
         policy: str,
         queue: int,
         callback: Callable[[Message], None] | None,
+        unsubscribe: Callable[[Subscription], Awaitable[None]],
     ) -> None:
         self.pattern = pattern
         self.policy = policy
         self.missed = 0
         self.callback = callback
-        self._client = client
+        self._unsubscribe = unsubscribe
         self._queue = queue
         self._waiting: deque[Message] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -59,7 +58,7 @@ class Subscription:
     async def close(self) -> None:
         """Unsubscribe; who iterates comes to an end."""
         self.end()
-        await self._client.unsubscribe(self)
+        await self._unsubscribe(self)
 
     def end(self) -> None:
         """Let who iterates come to an end."""

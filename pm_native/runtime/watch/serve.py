@@ -19,8 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pm_native.runtime.attempt import Done
     from pm_native.runtime.loop import Timer
-    from pm_native.runtime.probes import Done
     from pm_native.runtime.watch.kernel import Kernel
 
 # Exit codes (sysexits.h): none of these is mended by starting again.
