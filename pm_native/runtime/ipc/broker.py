@@ -48,10 +48,12 @@ class Connection(asyncio.Protocol, Peer):
         "_splitter",
         "_transport",
         "is_gone",
+        "router",
     )
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self.router = broker.router
         self._splitter = Splitter(broker.limits.frame)
         self._held = 0  # bytes that the outbox counts for the transport and the unfinished frame
         self._partial_since = 0.0
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol, Peer):
             self._broker.refuse(self._transport)
             return
         identity, rights = admitted
-        Peer.__init__(self, self._broker.router, self._broker.next_number(), identity, rights)
+        Peer.__init__(self, self.router, self._broker.next_number(), identity, rights)
         self.is_gone = False
         self._broker.add(self)
 

@@ -9,12 +9,9 @@ from pm_native.runtime.ipc.frames import frame
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pm_native.runtime.ipc.limits import Limits
-    from pm_native.runtime.ipc.peers import Peer
 
 # What a frame costs beside its bytes: the object, and its places in the queues.
 OVERHEAD = 200
-# What a subscription takes, with a pattern that is not short and its places in dictionaries.
-SUBSCRIPTION_SIZE = 640
 # Under pressure, with all queues together half full, one queue holds no more than this.
 TIGHT = 64 * 1024
 DROP_OLDEST, DROP_NEWEST, DISCONNECT = "drop-oldest", "drop-newest", "disconnect"
@@ -22,25 +19,24 @@ POLICIES = (DROP_OLDEST, DROP_NEWEST, DISCONNECT)
 
 
 class Entry:
-    """A frame that waits; `subscription` None: not one that may be dropped. Dropped, its frame is b""."""
+    """A frame that waits; `backlog` None: not one that may be dropped. Dropped, its frame is b""."""
 
-    __slots__ = ("frame", "subscription")
+    __slots__ = ("backlog", "frame")
 
-    def __init__(self, data: bytes, subscription: Subscription | None) -> None:
+    def __init__(self, data: bytes, backlog: Backlog | None) -> None:
         self.frame = data
-        self.subscription = subscription
+        self.backlog = backlog
 
 
-class Subscription:
-    """A pattern of one peer, and what was dropped of it since the peer was last told.
+class Backlog:
+    """What waits of one subscription, and what was dropped of it since its peer was last told.
 
     `waiting` are its messages in the queue (None: there were none yet, which saves more than all the rest takes).
     """
 
-    __slots__ = ("dropped", "pattern", "peer", "policy", "waiting")
+    __slots__ = ("dropped", "pattern", "policy", "waiting")
 
-    def __init__(self, peer: Peer, pattern: str, policy: str = DROP_OLDEST) -> None:
-        self.peer = peer
+    def __init__(self, pattern: str, policy: str = DROP_OLDEST) -> None:
         self.pattern = pattern
         self.policy = policy
         self.dropped = 0
@@ -84,7 +80,7 @@ class Outbox:
         self._is_closed = False
         self._entries: deque[Entry] = deque()
         self._dead = 0
-        self._untold: dict[Subscription, None] = {}
+        self._untold: dict[Backlog, None] = {}
 
     def is_full(self) -> bool:
         """Whether no further call or message may be queued."""
@@ -97,29 +93,29 @@ class Outbox:
         self._append(Entry(data, None), len(data) + OVERHEAD)
         return self.size <= 2 * self.pool.limits.queue + self.pool.limits.frame
 
-    def publish(self, data: bytes, subscription: Subscription) -> bool:
+    def publish(self, data: bytes, backlog: Backlog) -> bool:
         """Queue what is published, or drop by the policy of its subscription; False: disconnect the peer."""
         if self._is_closed:
             self.pool.dropped += 1
             return True
         cost = len(data) + OVERHEAD
         if self.size + cost > self.pool.room:
-            if subscription.policy == DISCONNECT:
+            if backlog.policy == DISCONNECT:
                 return False
-            if subscription.policy == DROP_NEWEST:
-                self._lose(subscription)
+            if backlog.policy == DROP_NEWEST:
+                self._lose(backlog)
                 return True
-            while (waiting := subscription.waiting) and self.size + cost > self.pool.room:
-                self._drop_oldest(subscription, waiting)
+            while (waiting := backlog.waiting) and self.size + cost > self.pool.room:
+                self._drop_oldest(backlog, waiting)
             if self.size + cost > self.pool.room:
-                self._lose(subscription)
+                self._lose(backlog)
                 return True
-        if subscription.dropped and subscription.policy == DROP_NEWEST:
-            self.add(subscription.gap())
-        entry = Entry(data, subscription)
-        if subscription.waiting is None:
-            subscription.waiting = deque()
-        subscription.waiting.append(entry)
+        if backlog.dropped and backlog.policy == DROP_NEWEST:
+            self.add(backlog.gap())
+        entry = Entry(data, backlog)
+        if backlog.waiting is None:
+            backlog.waiting = deque()
+        backlog.waiting.append(entry)
         self._append(entry, cost)
         return True
 
@@ -129,19 +125,19 @@ class Outbox:
         entries = self._entries
         while entries and size > 0:
             entry = entries.popleft()
-            if (subscription := entry.subscription) is not None:
+            if (backlog := entry.backlog) is not None:
                 if not entry.frame:
                     self._dead -= 1
                     continue
-                if subscription.waiting is not None:
-                    subscription.waiting.popleft()
-                if subscription.dropped and subscription.policy == DROP_OLDEST:
-                    taken.append(subscription.gap())
+                if backlog.waiting is not None:
+                    backlog.waiting.popleft()
+                if backlog.dropped and backlog.policy == DROP_OLDEST:
+                    taken.append(backlog.gap())
             taken.append(entry.frame)
             size -= len(entry.frame)
             self._release(len(entry.frame) + OVERHEAD)
         if not entries:
-            taken += [subscription.gap() for subscription in self._untold if subscription.dropped]
+            taken += [backlog.gap() for backlog in self._untold if backlog.dropped]
             self._untold.clear()
         return taken
 
@@ -149,8 +145,8 @@ class Outbox:
         """Its peer has gone: what is queued is dropped, and so is what comes now."""
         lost = 0
         for entry in self._entries:
-            if entry.subscription is not None:
-                entry.subscription.waiting = None
+            if entry.backlog is not None:
+                entry.backlog.waiting = None
             lost += bool(entry.frame)
         self._entries.clear()
         self._dead = 0
@@ -171,16 +167,16 @@ class Outbox:
     def _release(self, size: int) -> None:
         self.hold(-size)
 
-    def _lose(self, subscription: Subscription) -> None:
-        subscription.dropped += 1
+    def _lose(self, backlog: Backlog) -> None:
+        backlog.dropped += 1
         self.pool.dropped += 1
-        self._untold[subscription] = None
+        self._untold[backlog] = None
 
-    def _drop_oldest(self, subscription: Subscription, waiting: deque[Entry]) -> None:
+    def _drop_oldest(self, backlog: Backlog, waiting: deque[Entry]) -> None:
         entry = waiting.popleft()
         self._release(len(entry.frame) + OVERHEAD)
         entry.frame = b""
-        self._lose(subscription)
+        self._lose(backlog)
         self._dead += 1
         if self._dead * 2 > len(self._entries) + 64:
             self._entries = deque(item for item in self._entries if item.frame)

@@ -1,9 +1,10 @@
-"""The connections as routing sees them, the names by which they are called, and what the heads of their frames mean."""
+"""Who is there: the connections as routing sees them, the names by which they are called, what they subscribe to."""
 
 from __future__ import annotations
 
 from pm_native.runtime.ipc.frames import ID, head_of
-from pm_native.runtime.ipc.outbox import Outbox
+from pm_native.runtime.ipc.outbox import DROP_OLDEST, Backlog, Outbox, Pool
+from pm_native.runtime.ipc.topics import NODE_SIZE, Topics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,13 +12,16 @@ if TYPE_CHECKING:
 
     from pm_native.runtime.ipc.access import Rights
     from pm_native.runtime.ipc.identity import Identity
-    from pm_native.runtime.ipc.outbox import Subscription
-    from pm_native.runtime.ipc.routing import Router
+    from pm_native.runtime.ipc.limits import Limits
 
     Run = Callable[["Route", "Peer", bytes, bytes], None]
     # A call that was delivered and has no answer yet: caller, its id for it, target, deadline, of which gathering.
     # A tuple, since there is one for every call.
     Pending = tuple["Peer", bytes, "Peer", float, "Gathering | None"]
+
+
+# What a subscription takes, with a pattern that is not short and its places in dictionaries.
+SUBSCRIPTION_SIZE = 640
 
 
 class Peer:
@@ -36,14 +40,14 @@ class Peer:
         "owed",
         "reply_head",
         "rights",
-        "router",
+        "roster",
         "routes",
         "stamp",
         "subscriptions",
     )
 
-    def __init__(self, router: Router, number: int, identity: Identity, rights: Rights) -> None:
-        self.router = router
+    def __init__(self, roster: Roster, number: int, identity: Identity, rights: Rights) -> None:
+        self.roster = roster
         self.number = number
         self.identity = identity
         self.rights = rights
@@ -51,7 +55,7 @@ class Peer:
         self.reply_head = head_of({"op": "reply", "from": self.stamp}) + ID
         self.routes: dict[bytes, Route] = {}
         self.out: list[bytes] = []
-        self.outbox = Outbox(router.pool)
+        self.outbox = Outbox(roster.pool)
         self.is_paused = False
         self.is_serving = False  # answers calls, and takes what is sent
         self.is_taking = False  # takes what is sent, where nobody of its process serves
@@ -67,7 +71,7 @@ class Peer:
                 self.drop("its queue is full of answers that it does not read")
             return
         if not self.out:
-            self.router.dirty.append(self)
+            self.roster.dirty.append(self)
         self.out.append(data)
 
     def acknowledge(self, number: bytes, count: int) -> None:
@@ -78,6 +82,16 @@ class Peer:
     def drop(self, reason: str) -> None:
         """End the connection at once."""
         raise NotImplementedError
+
+
+class Subscription(Backlog):
+    """A pattern of one peer."""
+
+    __slots__ = ("peer",)
+
+    def __init__(self, peer: Peer, pattern: str, policy: str = DROP_OLDEST) -> None:
+        super().__init__(pattern, policy)
+        self.peer = peer
 
 
 class Target:
@@ -145,3 +159,79 @@ class Counters:
         self.published = 0
         self.delivered = 0
         self.errors = 0
+
+
+class Roster:
+    """All peers of one project, and what all of them hold together. `dirty` are those that something is put out for."""
+
+    def __init__(self, limits: Limits, version: str = "") -> None:
+        self.limits = limits
+        self.version = version
+        self.pool = Pool(limits)
+        self.count = Counters()
+        self.peers: dict[int, Peer] = {}
+        self.dirty: list[Peer] = []
+        self.targets: dict[str, Target] = {}
+        self.topics: Topics[Subscription] = Topics()
+        self.subscriptions = 0
+        self.monitors: list[Peer] = []
+        # What is put out is so much that it is to be sent before the next frame is read.
+        self.is_hurried = False
+
+    def serve(self, peer: Peer, *, answers_calls: bool) -> None:
+        """Calls and sends to its process may go to the peer from now on; or only sends, while nobody serves."""
+        if (peer.is_serving, peer.is_taking) == (answers_calls, not answers_calls):
+            return
+        self.stop_serving(peer)
+        peer.is_serving, peer.is_taking = answers_calls, not answers_calls
+        for target in self.targets_of(peer):
+            (target.serving if answers_calls else target.taking).append(peer)
+
+    def stop_serving(self, peer: Peer) -> None:
+        """Nothing goes to the peer any more."""
+        if peer.is_serving or peer.is_taking:
+            for target in self.targets_of(peer):
+                (target.serving if peer.is_serving else target.taking).remove(peer)
+                target.turn = 0
+            peer.is_serving = peer.is_taking = False
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """A peer has a subscription that it did not have."""
+        subscription.peer.subscriptions[subscription.pattern] = subscription
+        self.topics.add(subscription.pattern, subscription)
+        self.subscriptions += 1
+
+    def forget(self, subscription: Subscription) -> None:
+        """A subscription has ended."""
+        del subscription.peer.subscriptions[subscription.pattern]
+        self.topics.remove(subscription.pattern, subscription)
+        self.subscriptions -= 1
+
+    @property
+    def patterns_size(self) -> int:
+        """The bytes that all subscriptions take, or a few more."""
+        return SUBSCRIPTION_SIZE * self.subscriptions + NODE_SIZE * self.topics.nodes
+
+    def monitor(self, peer: Peer) -> None:
+        """The peer sees every message from now on."""
+        if not peer.is_monitor:
+            peer.is_monitor = True
+            self.monitors.append(peer)
+
+    def targets_of(self, peer: Peer) -> list[Target]:
+        """The names that it answers to: its process, its instance."""
+        identity = peer.identity
+        if not identity.process:
+            return []
+        names = [identity.process] + ([identity.name] if identity.instance else [])
+        return [self.targets.setdefault(name, Target(name, identity.process)) for name in names]
+
+    def figures(self) -> dict[str, int]:
+        """The counters, and what is held now."""
+        counts = {name: getattr(self.count, name) for name in Counters.__slots__}
+        return {
+            **counts,
+            "dropped": self.pool.dropped,
+            "queued": self.pool.used,
+            "subscriptions": self.subscriptions,
+        }

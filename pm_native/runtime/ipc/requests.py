@@ -5,15 +5,15 @@ from __future__ import annotations
 from pm_native.runtime.ipc import codec
 from pm_native.runtime.ipc.errors import AccessDenied, BadFrame, Busy
 from pm_native.runtime.ipc.frames import BODY, END, ID, VERSION, head_of
-from pm_native.runtime.ipc.outbox import DROP_OLDEST, POLICIES, Subscription
+from pm_native.runtime.ipc.outbox import DROP_OLDEST, POLICIES
+from pm_native.runtime.ipc.peers import Subscription
 from pm_native.runtime.ipc.topics import NODE_SIZE, is_pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pm_native.runtime.ipc.peers import Peer
-    from pm_native.runtime.ipc.routing import Router
+    from pm_native.runtime.ipc.peers import Peer, Roster
 
 FEATURES = ("call", "gather", "send", "publish", "peers", "monitor", "gap", "sends-only")
 
@@ -21,10 +21,10 @@ FEATURES = ("call", "gather", "send", "publish", "peers", "monitor", "gap", "sen
 class Requests:
     """The requests by their `op`; each is answered where it has an id."""
 
-    __slots__ = ("_router", "by_op")
+    __slots__ = ("_roster", "by_op")
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
         self.by_op: dict[str, Callable[[Peer, bytes, Mapping[str, object]], None]] = {
             "hello": self._hello,
             "serve": self._serve,
@@ -41,20 +41,20 @@ class Requests:
             raise BadFrame("`version` is a whole number")
         if fields.get("serve") is True:
             self._start_serving(peer, fields)
-        router = self._router
+        roster = self._roster
         answer: dict[str, object] = {
             "op": "hello",
             "version": min(version, VERSION),
-            "broker": router.version,
+            "broker": roster.version,
             "features": list(FEATURES),
-            "limits": router.limits.told(),
+            "limits": roster.limits.told(),
             "you": {**peer.stamp, "name": peer.identity.name},
         }
         peer.push(_with_id(answer, number))
 
     def _serve(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
         if fields.get("on", True) is False:
-            self._router.stop_serving(peer)
+            self._roster.stop_serving(peer)
         else:
             self._start_serving(peer, fields)
         peer.acknowledge(number, 1)
@@ -62,10 +62,10 @@ class Requests:
     def _start_serving(self, peer: Peer, fields: Mapping[str, object]) -> None:
         if not peer.identity.process:
             raise AccessDenied("only processes of the project can be called")
-        self._router.serve(peer, answers_calls=fields.get("calls", True) is not False)
+        self._roster.serve(peer, answers_calls=fields.get("calls", True) is not False)
 
     def _subscribe(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
-        router, limits = self._router, self._router.limits
+        roster, limits = self._roster, self._roster.limits
         pattern, policy = fields.get("topic"), fields.get("policy", DROP_OLDEST)
         if not isinstance(pattern, str) or not is_pattern(pattern):
             raise BadFrame(f"not a pattern of topics: {str(pattern)[:80]!r}")
@@ -77,19 +77,19 @@ class Requests:
             known.policy = policy
         elif len(peer.subscriptions) >= limits.subscriptions:
             raise Busy(f"a connection has at most {limits.subscriptions} subscriptions")
-        elif router.subscriptions >= limits.all_subscriptions:
+        elif roster.subscriptions >= limits.all_subscriptions:
             raise Busy(f"all together have at most {limits.all_subscriptions} subscriptions")
         else:
-            if router.patterns_size + NODE_SIZE * pattern.count(".") > limits.patterns:
+            if roster.patterns_size + NODE_SIZE * pattern.count(".") > limits.patterns:
                 raise Busy("there is no memory left for subscriptions")
-            router.subscribe(Subscription(peer, pattern, policy))
+            roster.subscribe(Subscription(peer, pattern, policy))
         peer.acknowledge(number, len(peer.subscriptions))
 
     def _unsubscribe(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
         subscription = peer.subscriptions.get(str(fields.get("topic")))
         if subscription is None:
             raise BadFrame("there is no such subscription")
-        self._router.forget(subscription)
+        self._roster.forget(subscription)
         peer.acknowledge(number, len(peer.subscriptions))
 
     def _list_peers(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:
@@ -101,16 +101,16 @@ class Requests:
                 "subscriptions": len(other.subscriptions),
                 "queued": other.outbox.size,
             }
-            for other in self._router.peers.values()
+            for other in self._roster.peers.values()
         ]
-        found = {"peers": listed, "broker": self._router.figures()}
+        found = {"peers": listed, "broker": self._roster.figures()}
         peer.push(_with_id({"op": "reply"}, number, found))
-        self._router.is_hurried = True  # it is long
+        self._roster.is_hurried = True  # it is long
 
     def _monitor(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:
         if peer.identity.uid and peer.identity.process:
             raise AccessDenied("only root, and users at their shells, may watch all messages")
-        self._router.monitor(peer)
+        self._roster.monitor(peer)
         peer.acknowledge(number, 1)
 
     def _ping(self, peer: Peer, number: bytes, _: Mapping[str, object]) -> None:

@@ -20,18 +20,17 @@ from pm_native.runtime.ipc.errors import (
     Timeout,
 )
 from pm_native.runtime.ipc.frames import BODY, END, HEAD_MAX, ID, cut, fields_of, frame, head_of, id_of
-from pm_native.runtime.ipc.outbox import OVERHEAD, SUBSCRIPTION_SIZE, Pool
-from pm_native.runtime.ipc.peers import Counters, Gathering, Route, Target
+from pm_native.runtime.ipc.outbox import OVERHEAD
+from pm_native.runtime.ipc.peers import Gathering, Roster, Route
 from pm_native.runtime.ipc.requests import Requests
-from pm_native.runtime.ipc.topics import NODE_SIZE, Topics, is_topic
+from pm_native.runtime.ipc.topics import is_topic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pm_native.runtime.ipc.limits import Limits
-    from pm_native.runtime.ipc.outbox import Subscription
-    from pm_native.runtime.ipc.peers import Peer, Pending
+    from pm_native.runtime.ipc.peers import Peer, Pending, Subscription, Target
 
 DELIVERIES = ("call", "send", "pub", "reply")
 METHOD_MAX = 128
@@ -43,33 +42,20 @@ ROUTES_MAX = 32
 JOINED, LEFT = "$peer.joined", "$peer.left"
 
 
-class Router:
-    """All peers of one project."""
+class Router(Roster):
+    """All peers of one project, and what they say to each other."""
 
     def __init__(
         self, limits: Limits, clock: Callable[[], float] = time.monotonic, version: str = ""
     ) -> None:
-        self.limits = limits
+        super().__init__(limits, version)
         self.clock = clock
-        self.version = version
-        self.pool = Pool(limits)
-        self.count = Counters()
-        self.peers: dict[int, Peer] = {}
-        self.dirty: list[Peer] = []
-        self.targets: dict[str, Target] = {}
-        self.topics: Topics[Subscription] = Topics()
         self.pending: dict[bytes, Pending] = {}
         self.deadline = float("inf")  # the first of all pending calls, or earlier
-        self.is_closing = False
         # Of calls. An answer to a call of the broker before this one must not pass for that of another: its ids
         # began earlier, and there are fewer calls than microseconds.
         self._serial = time.time_ns() // 1000
-        self.is_hurried = (
-            False  # what is put out is so much that it is to be sent before the next frame is read
-        )
-        self.subscriptions = 0
         self._heads = 0  # the bytes of the routes that peers have
-        self._monitors: list[Peer] = []
         self._requests = {**Requests(self).by_op, "error": self._refuse}
 
     # What the owner of the connections tells.
@@ -77,7 +63,7 @@ class Router:
     def join(self, peer: Peer) -> None:
         """A peer has connected."""
         self.peers[peer.number] = peer
-        for target in self._targets_of(peer):
+        for target in self.targets_of(peer):
             target.members.append(peer)
         self._announce(JOINED, peer)
 
@@ -85,13 +71,13 @@ class Router:
         """A peer has gone: who waits for its answers is told, and nothing of it stays."""
         if self.peers.pop(peer.number, None) is None:
             return
-        for target in self._targets_of(peer):
+        for target in self.targets_of(peer):
             target.members.remove(peer)
         self.stop_serving(peer)
         for subscription in list(peer.subscriptions.values()):
             self.forget(subscription)
         if peer.is_monitor:
-            self._monitors.remove(peer)
+            self.monitors.remove(peer)
         if peer.owed or peer.in_flight:
             for token in [
                 token for token, (caller, _, target, *_) in self.pending.items() if peer in (caller, target)
@@ -137,58 +123,9 @@ class Router:
         for peer in list(self.peers.values()):
             peer.push(frame({"op": "bye"}))
 
-    # What is asked for.
-
-    def serve(self, peer: Peer, *, answers_calls: bool) -> None:
-        """Calls and sends to its process may go to the peer from now on; or only sends, while nobody serves."""
-        if (peer.is_serving, peer.is_taking) == (answers_calls, not answers_calls):
-            return
-        self.stop_serving(peer)
-        peer.is_serving, peer.is_taking = answers_calls, not answers_calls
-        for target in self._targets_of(peer):
-            (target.serving if answers_calls else target.taking).append(peer)
-
-    def stop_serving(self, peer: Peer) -> None:
-        """Nothing goes to the peer any more."""
-        if peer.is_serving or peer.is_taking:
-            for target in self._targets_of(peer):
-                (target.serving if peer.is_serving else target.taking).remove(peer)
-                target.turn = 0
-            peer.is_serving = peer.is_taking = False
-
-    def subscribe(self, subscription: Subscription) -> None:
-        """A peer has a subscription that it did not have."""
-        subscription.peer.subscriptions[subscription.pattern] = subscription
-        self.topics.add(subscription.pattern, subscription)
-        self.subscriptions += 1
-
-    def forget(self, subscription: Subscription) -> None:
-        """A subscription has ended."""
-        del subscription.peer.subscriptions[subscription.pattern]
-        self.topics.remove(subscription.pattern, subscription)
-        self.subscriptions -= 1
-
-    @property
-    def patterns_size(self) -> int:
-        """The bytes that all subscriptions take, or a few more."""
-        return SUBSCRIPTION_SIZE * self.subscriptions + NODE_SIZE * self.topics.nodes
-
-    def monitor(self, peer: Peer) -> None:
-        """The peer sees every message from now on."""
-        if not peer.is_monitor:
-            peer.is_monitor = True
-            self._monitors.append(peer)
-
     def figures(self) -> dict[str, int]:
         """The counters, and what is held now."""
-        counts = {name: getattr(self.count, name) for name in Counters.__slots__}
-        return {
-            **counts,
-            "dropped": self.pool.dropped,
-            "queued": self.pool.used,
-            "pending": len(self.pending),
-            "subscriptions": self.subscriptions,
-        }
+        return {**super().figures(), "pending": len(self.pending)}
 
     # One frame.
 
@@ -324,7 +261,7 @@ class Router:
         peer.in_flight += 1
         member.owed += 1
         member.push(b"".join((route.begin, token, BODY, body, END)))
-        if self._monitors:
+        if self.monitors:
             self._show("call", peer, member.identity.name, body)
 
     def _gather(self, route: Route, peer: Peer, number: bytes, body: bytes) -> None:
@@ -381,7 +318,7 @@ class Router:
         self.count.sent += 1
         for member in members:
             member.push(data)
-            if self._monitors:
+            if self.monitors:
                 self._show("send", peer, member.identity.name, body)
 
     def _publish(self, route: Route, peer: Peer, number: bytes, body: bytes) -> None:
@@ -395,7 +332,7 @@ class Router:
             self._spread(b"".join((route.begin, body, END)), subscribers)
         if number:
             peer.acknowledge(number, len(subscribers))
-        if self._monitors:
+        if self.monitors:
             self._show("pub", peer, route.topic, body)
 
     def _spread(self, data: bytes, subscribers: list[Subscription]) -> None:
@@ -428,7 +365,7 @@ class Router:
             head = head_of({"op": "reply", "from": peer.stamp, "more": True})
             caller.push(b"".join((head, ID, number, BODY, body, END)))
             self._count_down(caller, number, gathering)
-        if self._monitors:
+        if self.monitors:
             self._show("reply", peer, caller.identity.name, body)
 
     def _refuse(self, peer: Peer, number: bytes, fields: Mapping[str, object]) -> None:
@@ -484,16 +421,9 @@ class Router:
         """Copy a message to those who watch."""
         head = head_of({"op": "seen", "kind": kind, "time": time.time(), "to": to, "from": peer.stamp})
         data = b"".join((head, BODY, body, END))
-        for monitor in self._monitors:
+        for monitor in self.monitors:
             if not monitor.is_paused or not monitor.outbox.is_full():
                 monitor.push(data)
-
-    def _targets_of(self, peer: Peer) -> list[Target]:
-        identity = peer.identity
-        if not identity.process:
-            return []
-        names = [identity.process] + ([identity.name] if identity.instance else [])
-        return [self.targets.setdefault(name, Target(name, identity.process)) for name in names]
 
 
 def _one_each(subscriptions: list[Subscription]) -> list[Subscription]:

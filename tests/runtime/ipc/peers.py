@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class FakePeer(Peer):
-    __slots__ = ("dropped",)
+    __slots__ = ("dropped", "router")
+    router: Router
 
     def drop(self, reason: str) -> None:
         self.dropped = reason
@@ -37,6 +38,7 @@ class Stage:
         unit = f"shop-{name}.service"
         identity = Identity(pid=number, uid=33, unit=unit, process=process, instance=instance)
         made = FakePeer(self.router, number, identity, rights)
+        made.router = self.router
         self.router.join(made)
         return made
 
