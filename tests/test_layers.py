@@ -88,11 +88,29 @@ def test_imports_point_down_the_ladder() -> None:
     assert wrong == []
 
 
+def circles(below: dict[str, set[str]]) -> dict[str, set[str]]:
+    """What is left when that which stands on nothing is taken away, again and again: circles, and what is above them."""
+    while bottom := {name for name, others in below.items() if not others & below.keys()}:
+        below = {name: others for name, others in below.items() if name not in bottom}
+    return {name: others & below.keys() for name, others in below.items()}
+
+
 def test_ladder_has_no_circle() -> None:
-    parts = {part: {name.partition(".")[0] for name in names} for part, names in MAY_IMPORT.items()}
-    while bottom := {part for part, below in parts.items() if not below & parts.keys()}:
-        parts = {part: below for part, below in parts.items() if part not in bottom}
-    assert parts == {}
+    assert (
+        circles({part: {name.partition(".")[0] for name in names} for part, names in MAY_IMPORT.items()})
+        == {}
+    )
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Not for annotations either: each file can be read with what is below it."""
+    names = {
+        path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in FILES
+        if path.name != "__init__.py"
+    }
+    below = {name: {module for _, module in imported_modules(path)} for path, name in names.items()}
+    assert circles(below) == {}
 
 
 def test_every_part_stands_on_the_ladder() -> None:
