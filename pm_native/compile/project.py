@@ -18,7 +18,6 @@ from pm_native.compile.health import MONITOR_BYTES, MONITOR_TASKS, monitor_count
 from pm_native.compile.health_check import check_health
 from pm_native.compile.listen import socket_service_settings, socket_settings
 from pm_native.compile.names import (
-    instance_numbers,
     main_unit,
     plain_path,
     process_slice,
@@ -32,12 +31,12 @@ from pm_native.compile.names import (
 )
 from pm_native.compile.passthrough import check_pass_through, pass_through
 from pm_native.compile.run import run_words
+from pm_native.compile.runs import instance_units, process_runs
 from pm_native.compile.sandbox import check_sandbox, sandbox_settings
 from pm_native.compile.secrets import check_secrets, secret_settings
 from pm_native.compile.unit_file import CompiledUnit, render_compiled
 from pm_native.compile.watch import check_watch, wants_watcher, watch_sections
 from pm_native.errors import NOWHERE
-from pm_native.model.project import Condition
 from pm_native.model.quantity import format_percent, format_size
 from pm_native.unit import directive as d
 from pm_native.unit.file import Setting
@@ -218,10 +217,7 @@ class Compiler:
         return CompiledProcess(
             process,
             (main, *around),
-            (
-                *self._runs(process, has_environment_file=environment_file is not None),
-                *self._watcher_run(process),
-            ),
+            tuple(process_runs(project, process, options, self.main_units, environment_file)),
             environment_file,
             tuple(self._directories(process)),
         )
@@ -303,7 +299,7 @@ class Compiler:
             settings += wants_watcher(self.project, process)
             settings += [
                 Setting(d.WANTS, (name,), origin=process.origin("instances"))
-                for name in self._instances(process)
+                for name in instance_units(self.project, process, self.options)
             ]
             yield self.unit(main_unit(self.project, process), {"Unit": settings}, process.span)
 
@@ -312,67 +308,6 @@ class Compiler:
         if process.watch is not None:
             sections = watch_sections(self.project, process, process.watch, self.options)
             yield self.unit(watch_name(self.project, process), sections, process.origin("watch"))
-
-    def _instances(self, process: Process) -> list[str]:
-        template = service_name(self.project, process)
-        return [str(template.instantiate(str(number))) for number in instance_numbers(process, self.options)]
-
-    def _runs(self, process: Process, *, has_environment_file: bool) -> Iterator[BundleUnit]:
-        """The units of the process that can be started or stopped, dependencies first."""
-        project = self.project
-        slice_name = str(process_slice(project, process))
-        yield BundleUnit(slice_name, slice_name, process.name, start=False)
-        name, file = str(main_unit(project, process)), str(service_name(project, process))
-        after = tuple(
-            self.main_units[item.name] for item in process.depends_on if item.name in self.main_units
-        )
-        requires = tuple(
-            self.main_units[item.name]
-            for item in process.depends_on
-            if item.condition is Condition.COMPLETED and item.name in self.main_units
-        )
-        if process.listen.share:
-            socket = str(socket_name(project, process))
-            yield BundleUnit(
-                socket,
-                socket,
-                process.name,
-                process.span.where,
-                process.autostart,
-                protect=process.protect,
-            )
-            after = (socket, *after)
-        common = {
-            "process": process.name,
-            "where": process.span.where,
-            "on_change": process.on_change,
-            "protect": process.protect,
-            "at_once": process.max_unavailable,
-            "after": after,
-            "requires": requires,
-            "files": (environment_file_name(project, process),) if has_environment_file else (),
-            "contents": tuple(_contents(process)),
-        }
-        if process.schedule:
-            timer = str(wanted_unit(project, process))
-            yield BundleUnit(name, file, start=False, **common)  # type: ignore[arg-type]  # one value type per key
-            yield BundleUnit(timer, timer, process.name, process.span.where, process.autostart)
-            return
-        if not process.is_pool:
-            yield BundleUnit(name, file, start=process.autostart, **common)  # type: ignore[arg-type]  # as above
-            return
-        instances = self._instances(process)
-        for instance in instances:
-            yield BundleUnit(instance, file, start=process.autostart, **common)  # type: ignore[arg-type]  # as above
-        yield BundleUnit(
-            name, name, process.name, process.span.where, process.autostart, after=tuple(instances)
-        )
-
-    def _watcher_run(self, process: Process) -> Iterator[BundleUnit]:
-        if process.watch is not None:
-            name = str(watch_name(self.project, process))
-            where = process.origin("watch").where
-            yield BundleUnit(name, name, process.name, where, process.autostart, helper="watch")
 
     def _directories(self, process: Process) -> Iterator[LogDirectory]:
         for target in sorted({process.logs.stdout, process.logs.stderr}):
@@ -401,18 +336,6 @@ class Compiler:
 def exec_words(settings: list[Setting]) -> tuple[Text, ...]:
     """The words of the command that the unit runs."""
     return next((setting.words for setting in settings if setting.directive is d.EXEC_START), ())
-
-
-def _contents(process: Process) -> Iterator[str]:
-    """What the process reads beside its units: what it says itself, secrets, environment files passed through."""
-    yield from map(plain_path, process.restart_on)
-    yield from (plain_path(secret.path) for secret in process.secrets)
-    for item in process.systemd:
-        if (item.section, item.name) == ("Service", "EnvironmentFile"):
-            for value in item.values:
-                path = value.removeprefix("-")
-                if path.startswith("/") and not any(char in path for char in "%*?["):
-                    yield plain_path(path)
 
 
 def compile_project(project: Project, options: CompileOptions, problems: Diagnostics) -> Bundle:
