@@ -275,6 +275,14 @@ class UnitsFailedError(PmNativeError):
     exit_code = ExitCode.UNITS_FAILED
 
 
+def printable(text: str, *, has_layout: bool = False) -> str:
+    """The text without what would move the cursor or change the colour of a terminal; its tabs and line ends may stay."""
+    kept = "\t\n" if has_layout else ""
+    return "".join(
+        char if char.isprintable() or char in kept else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
 def reason(error: Exception) -> str:
     """What is wrong with a text, without the text itself, all of which `repr` shows of a UnicodeDecodeError."""
     return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)

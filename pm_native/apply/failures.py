@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from signal import Signals
 
+from pm_native.errors import printable
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -222,7 +223,9 @@ def failure_lines(failure: UnitFailure, scope: Scope) -> list[str]:
         lines.append(f"  {failure.exit}")
     if failure.where:
         lines.append(f"  made by {failure.where} (process {failure.process})")
-    lines += [f"  | {line}" for line in failure.journal]
+    lines += [
+        f"  | {printable(line, has_layout=True)}" for line in failure.journal
+    ]  # a program may print anything
     if failure.log_file:
         lines.append(f"  its output is in {failure.log_file}")
     option = "--user " if scope is Scope.USER else ""

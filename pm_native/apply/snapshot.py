@@ -34,6 +34,8 @@ _VENDOR_DIRECTORIES = {
     "system": ("usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
     "user": ("etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"),
 }
+# Where units are made that systemd takes before any file: by systemd-run and the like, by early generators.
+_EARLY_DIRECTORIES = ("transient", "generator.early")
 # Where units are made at run time, which one of ours would hide as well: by hand, by generators, of init scripts.
 _RUNTIME_DIRECTORIES = ("{}", "generator", "generator.late")
 _PROJECT = re.compile(rf"# {MADE_BY}: project=(\S+) ")
@@ -254,14 +256,13 @@ def _foreign(
     runtime = [layout.runtime / "systemd" / name.format(scope) for name in _RUNTIME_DIRECTORIES]
     hidden |= dict.fromkeys(runtime, "made at run time")
     hidden.pop(layout.units, None)
+    first = [*layout.above, *(layout.runtime / "systemd" / name for name in _EARLY_DIRECTORIES)]
     for item in files:
         if item.kind is FileKind.ENVIRONMENT:
             continue  # in a directory of the project's own
         path = file_path(layout, project, item.kind, item.name)
         is_ours = item.name not in texts or is_pristine(texts[item.name], project)
-        if above := next(
-            (folder / item.name for folder in layout.above if _is_there(folder / item.name)), None
-        ):
+        if above := next((folder / item.name for folder in first if _is_there(folder / item.name)), None):
             yield item.name, Foreign(path=str(above), why="systemd would take it in place of ours")
             continue
         if item.name not in owned:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pm_native.cli.report import FORMATS, Presentation
-from pm_native.errors import UsageError
+from pm_native.errors import UnavailableError, UsageError
 from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
@@ -212,6 +212,13 @@ def caller_trust() -> Trust:
     from pm_native.state.trust import Trust  # noqa: PLC0415 - not for --help
 
     return Trust.of_caller(os.environ, os.geteuid())
+
+
+def check_session(layout: Layout) -> None:
+    """UnavailableError where the manager of a user could not run: there is not even the folder of its runtime files."""
+    if layout.scope is Scope.USER and layout.root == Path("/") and not layout.runtime.is_dir():
+        hint = "log in as that user, or run `loginctl enable-linger USER`"
+        raise UnavailableError(f"there is no {layout.runtime}: this user has no service manager", hint=hint)
 
 
 def layout_of(scope: Scope, root: Path | None) -> Layout:

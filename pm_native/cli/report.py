@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import click
 
 from pm_native.cli.style import Style
-from pm_native.errors import AccessError, ConfigError, ExitCode, Severity
+from pm_native.errors import AccessError, ConfigError, ExitCode, Severity, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,7 +132,10 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str 
                 _echo(_github(item))
         case "concise":
             for item in items:
-                _echo(f"{item.span}: {item.severity}: {item.message} [{item.code}]", err=True)
+                _echo(
+                    f"{item.span}: {item.severity}: {printable(item.message, has_layout=True)} [{item.code}]",
+                    err=True,
+                )
         case _:
             style = Style(sys.stderr)
             for item in items:
@@ -149,7 +152,7 @@ def full_text(item: Diagnostic, style: Style) -> str:
     span = item.span
     place = style(f"{span}:", "bold")
     lines = [
-        f"{place} {style(f'{item.severity}:', 'bold', colour)} {item.message} {style(f'[{item.code}]', 'dim')}"
+        f"{place} {style(f'{item.severity}:', 'bold', colour)} {printable(item.message, has_layout=True)} {style(f'[{item.code}]', 'dim')}"
     ]
     source = masked(span.source.line(span.line)) if span.line and not span.source.is_secret else ""
     if source.strip():
@@ -161,18 +164,11 @@ def full_text(item: Diagnostic, style: Style) -> str:
         width = max(1, min(span.end - span.column, len(shown) - (start - cut)))
         number = str(span.line)
         gutter = " " * len(number)
-        lines.append(f"  {style(f'{number} |', 'dim')} {_printable(shown)}")
+        lines.append(f"  {style(f'{number} |', 'dim')} {printable(shown, has_layout=True)}")
         lines.append(f"  {gutter} {style('|', 'dim')} {padding}{style('^' * width, colour)}")
     if item.hint:
-        lines.append(f"  {style('hint:', 'bold')} {item.hint}")
+        lines.append(f"  {style('hint:', 'bold')} {printable(item.hint, has_layout=True)}")
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    """The text without what would move the cursor or change the colour of a terminal."""
-    return "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
 
 
 def _github(item: Diagnostic) -> str:
@@ -199,9 +195,9 @@ def _summary(items: tuple[Diagnostic, ...], style: Style) -> str:
 def print_failure(error: PmNativeError) -> None:
     """Print a failure that has no place in a source."""
     style = Style(sys.stderr)
-    _echo(f"{style('error:', 'bold', 'red')} {error.message}", err=True)
+    _echo(f"{style('error:', 'bold', 'red')} {printable(error.message, has_layout=True)}", err=True)
     if error.hint:
-        _echo(f"  {style('hint:', 'bold')} {error.hint}", err=True)
+        _echo(f"  {style('hint:', 'bold')} {printable(error.hint, has_layout=True)}", err=True)
 
 
 @dataclass(slots=True)

@@ -49,9 +49,11 @@ class RunFlags:
         if dry_run:
             yield
             return
+        from pm_native.cli.options import check_session  # noqa: PLC0415 - not for --help
         from pm_native.cli.report import Messages  # noqa: PLC0415 - not for --help
         from pm_native.state.lock import locked  # noqa: PLC0415 - not for --help
 
+        check_session(layout)
         until: float | None = 0.0
         if self.wait:
             until = None if self.timeout_sec is None else self.began + self.timeout_sec

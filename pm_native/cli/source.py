@@ -78,8 +78,15 @@ def load_source(
     """The project that the options name; ConfigError where it cannot be read, AccessError where it is not trusted."""
     path, kind = find_source(options, messages)
     if trust is not None:
-        trust.check(path)  # before it is read: a config may be a program
+        _check(path, trust)  # before it is read
     return load_from(path, kind, options, problems)
+
+
+def _check(path: Path, trust: Trust) -> None:
+    try:
+        trust.check(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnostics) -> Project:
@@ -98,7 +105,7 @@ def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnosti
         from pm_native.importers.registry import importer  # noqa: PLC0415 - as above
 
         if is_program(path):
-            caller_trust().check(path)
+            _check(path, caller_trust())
         project = importer(kind).load(path, str(path), import_options(options), problems)
     if project is None:
         raise ConfigError(problems)

@@ -9,7 +9,8 @@ import time
 import click
 
 from pm_native.cli.style import Style
-from pm_native.monitor.words import UNKNOWN, duration_words, printable, share_words, size_words, state_words
+from pm_native.errors import printable
+from pm_native.monitor.words import UNKNOWN, duration_words, share_words, size_words, state_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

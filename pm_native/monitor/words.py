@@ -75,8 +75,3 @@ def share_words(share: float | None) -> str:
     if share is None:
         return UNKNOWN
     return f"{share * 100:.1f}%" if share < 1 else f"{share * 100:.0f}%"
-
-
-def printable(text: str) -> str:
-    """The text on one line, without what would move the cursor or change the colour of a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

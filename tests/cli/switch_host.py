@@ -72,6 +72,7 @@ class SwitchHost:
         monkeypatch.setenv("PATH", str(home / "programs"))  # no systemctl, systemd-analyze or journalctl
         monkeypatch.chdir(home)
         monkeypatch.setattr("pm_native.bus.dbus.connect", self._connect)
+        (home / "run").mkdir()
         self.linger = home / "linger"
         self.linger.mkdir()
         (self.linger / pwd.getpwuid(os.geteuid()).pw_name).touch()

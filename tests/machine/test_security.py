@@ -29,7 +29,7 @@ environment = {{ API_TOKEN = "hunter2-process", DB_URL = "postgres://ada:hunter2
 environment_files = ["web.env"]
 
 [process.bad]
-command = ["sh", "-c", "echo started; exit 3"]
+command = ["sh", "-c", "printf '\\\\033[2Jstarted\\\\n'; exit 3"]
 restart = {{ policy = "no" }}
 environment = {{ SESSION_SECRET = "hunter2-bad{}" }}
 """
@@ -64,6 +64,16 @@ def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
     machine.run(["chown", "-R", "nobody", site.folder])
     refused(f"of others: {site.folder} belongs to nobody")
     refused(f"of others: {site.folder} belongs to nobody", caller="1")
+    # A program of somebody else's is not run to see what it is, and nobody waits for what may never come.
+    site.write("ecosystem.config.js", f"require('fs').writeFileSync('/run/{site.name}.ran', '')\n")
+    machine.run(["chown", "nobody", f"{site.folder}/ecosystem.config.js"])
+    for verb in ("check", "explain", "generate", "plan"):
+        done = machine.pm_native(verb, "-f", f"{site.folder}/ecosystem.config.js", check=False, cwd="/")
+        assert (done.returncode, "root acts on nothing of others: " in done.stderr) == (77, True)
+    assert not machine.path(f"/run/{site.name}.ran").exists()
+    machine.run(["mkfifo", f"{site.folder}/pipe.toml"])
+    done = machine.pm_native("check", "-f", f"{site.folder}/pipe.toml", check=False, cwd="/")
+    assert (done.returncode, "it is a pipe, a socket or a device" in done.stderr) == (78, True)
     # A link to it, and a folder in which nobody but its owner can take a file away.
     machine.run(["ln", "-sfn", config, f"/tmp/{site.name}.toml"])
     machine.run(["chown", "-h", "nobody", f"/tmp/{site.name}.toml"])
@@ -79,8 +89,11 @@ def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
 
 def test_no_secret_is_in_what_is_said_or_where_others_can_read(site: Site) -> None:
     said = use_all(site)
-    assert len(said) == 2 * 17
+    assert len(said) == 2 * 18
     assert [text for text in said if "hunter2" in text] == []
+    # What a program prints moves no cursor of root's.
+    assert [text for text in said if "\x1b" in text] == []
+    assert any("| \N{REPLACEMENT CHARACTER}[2Jstarted\n" in text for text in said)
     machine = site.machine
     places = ["/etc", "/var", "/run", "/srv", "/tmp"]
     look = f"grep -rlsF -D skip hunter2 {' '.join(places)}"
@@ -134,6 +147,9 @@ def test_records_are_closed_to_others_who_see_what_runs_by_the_unit_files(site: 
     plan = machine.run([*nobody, *ours, "plan", "-f", source], cwd="/", check=False)
     assert f"! {site.name} has records that you may not read" in plan.stdout
     assert plan.returncode == 2, plan.stderr  # three instances run, and two are in the config
+    # A plan of root's is nobody else's, whoever made a file of that name before.
+    site.pm_native("plan", "-f", source, "-o", saved)
+    assert machine.run(["stat", "--format=%U %a", saved]).stdout == "root 600\n"
     apply = machine.run([*nobody, *ours, "apply", "-f", source], cwd="/", check=False)
     assert (apply.returncode, apply.stderr.splitlines()[-1]) == (
         77,
@@ -164,6 +180,8 @@ def use_all(site: Site) -> list[str]:
         run(verb, *source)
     run("plan", *source, code=2)
     run("plan", *source, "-o", "saved.plan", code=2)
+    machine.run(["sh", "-c", "printf '\\377' >>saved.plan"], cwd=site.folder)  # no text any more
+    run("apply", "saved.plan", code=1)
     run("apply", *source, *settle, code=4)
     config("-changed", "KEY=hunter2-web-changed\n")
     run("plan", *source, code=2)
@@ -199,4 +217,8 @@ def test_unit_of_a_package_or_made_at_run_time_is_not_hidden(site: Site) -> None
     said = site.apply(code=1).stderr
     assert f"/run/systemd/system/{unit} (made at run time: ours would hide it)" in said
     machine.run(["rm", f"/run/systemd/system/{unit}"])
+    machine.run(["systemd-run", f"--unit={unit}", "/bin/sleep", "infinity"])
+    said = site.apply(code=1).stderr
+    assert f"/run/systemd/transient/{unit} (systemd would take it in place of ours)" in said
+    machine.systemctl("stop", unit)
     assert site.files() == {}

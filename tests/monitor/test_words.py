@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from pm_native.errors import printable
 from pm_native.monitor.table import TimerStatus, UnitStatus
-from pm_native.monitor.words import duration_words, printable, share_words, size_words, state_words
+from pm_native.monitor.words import duration_words, share_words, size_words, state_words
 
 ROW = UnitStatus(
     unit="shop-api.service",
