@@ -16,7 +16,7 @@ from pm_native.state.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pm_native.apply.run import Outcome, RunOptions
+    from pm_native.apply.outcome import Outcome, RunOptions
     from pm_native.bus.manager import Manager
     from pm_native.cli.report import Result
 

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pm_native.apply.run import RunOptions
+    from pm_native.apply.outcome import RunOptions
     from pm_native.state.layout import Layout
 
 
@@ -29,7 +29,7 @@ class RunFlags:
 
     def options(self, command: str, *, allow_missing: bool = True) -> RunOptions:
         """The options of a run, with the time that is left; `command` is what the history says was run."""
-        from pm_native.apply.run import RunOptions  # noqa: PLC0415 - not for --help
+        from pm_native.apply.outcome import RunOptions  # noqa: PLC0415 - not for --help
 
         left = None if self.timeout_sec is None else self.began + self.timeout_sec - time.monotonic()
         return RunOptions(

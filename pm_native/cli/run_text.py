@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pm_native.apply.failures import UnitFailure
-    from pm_native.apply.run import Outcome, RunOptions
+    from pm_native.apply.outcome import Outcome, RunOptions
     from pm_native.bus.manager import Manager
     from pm_native.cli.switch import Switch
     from pm_native.errors import Diagnostic

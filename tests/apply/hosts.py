@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from pm_native.apply.run import Runner, RunOptions
+from pm_native.apply.outcome import RunOptions
+from pm_native.apply.run import Runner
 from pm_native.apply.snapshot import take_snapshot
 from pm_native.bus.fake import Behaviour, FakeManager, FakeUnit
 from pm_native.bus.fake_unit import fail
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pm_native.apply.run import Outcome
+    from pm_native.apply.outcome import Outcome
     from pm_native.apply.waiting import Wait
     from pm_native.bus.manager import UnitDetails
     from pm_native.bus.scheduler import JobEvent

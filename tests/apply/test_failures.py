@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pm_native.apply.failures import DETAILED, UnitFailure, exit_words, failure_lines, journal_lines
-from pm_native.apply.run import RunOptions
+from pm_native.apply.outcome import RunOptions
 from pm_native.bus.fake import Behaviour
 from pm_native.bus.manager import JobRefusedError, UnitDetails
 from pm_native.compile.bundle import BundleUnit

@@ -9,7 +9,7 @@ from errno import EPERM
 
 import pytest
 
-from pm_native.apply.run import RunOptions
+from pm_native.apply.outcome import RunOptions
 from pm_native.bus.fake import Behaviour
 from pm_native.compile.bundle import recorded
 from pm_native.errors import StateError, UsageError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pm_native.apply.outcome import RunOptions
 from pm_native.apply.roll import batches, watch_sec
-from pm_native.apply.run import RunOptions
 from pm_native.bus.fake import Behaviour
 from pm_native.compile.bundle import BundleUnit
 from pm_native.model.record import OnChange

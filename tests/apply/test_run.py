@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pm_native.apply.run import RunOptions
+from pm_native.apply.outcome import RunOptions
 from pm_native.bus.fake import Behaviour
 from pm_native.bus.manager import BusLostError, NoSuchUnitError
 from pm_native.bus.scheduler import WINDOW, JobStage

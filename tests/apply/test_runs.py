@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pm_native.apply.run import RunOptions
+from pm_native.apply.outcome import RunOptions
 from pm_native.apply.runs import relapsed
 from pm_native.bus.fake import FakeManager, FakeUnit
 from tests.apply.hosts import SHOP, Host

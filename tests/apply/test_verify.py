@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pm_native.apply.run import RunOptions
+from pm_native.apply.outcome import RunOptions
 from pm_native.compile.bundle import BundleUnit
 from pm_native.errors import ConfigError
 from tests.apply.hosts import compiled
