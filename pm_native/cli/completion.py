@@ -19,8 +19,9 @@ Examples:
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(*, shell: str) -> int:
     """Print the completion script of a shell."""
-    click.echo(completion_script(shell))
-    return 0
+    from pm_native.cli.report import Result, finish  # noqa: PLC0415 - not for --help
+
+    return finish(Result(command="completion", text=completion_script(shell)))
 
 
 # click's own script believes in the words of readline, which ends them at @, = and : ("api@1" is three). Here the line is

@@ -11,10 +11,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
-import click
-
 from pm_native.bus.scheduler import JobStage
-from pm_native.cli.report import ENVELOPE_VERSION, presentation
+from pm_native.cli.report import ENVELOPE_VERSION, echo, presentation
 from pm_native.cli.style import Style, is_terminal
 
 TYPE_CHECKING = False
@@ -101,7 +99,7 @@ class LineProgress:
         self._show(self._style(text, "dim"))
 
     def _show(self, line: str) -> None:
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 class LiveProgress(LineProgress):
@@ -144,7 +142,7 @@ class LiveProgress(LineProgress):
 
     def _erase(self) -> None:
         if self._drawn:
-            click.echo(f"\r\x1b[{self._drawn}A\x1b[J", nl=False, err=True, color=True)
+            echo(f"\r\x1b[{self._drawn}A\x1b[J", nl=False, err=True)
             self._drawn = 0
 
     def _draw(self) -> None:
@@ -152,7 +150,7 @@ class LiveProgress(LineProgress):
         rows = self._rows[-(size.lines - 1) :] if size.lines > 1 else []
         for row in rows:
             # A line that is broken by the terminal would be two, and one of them left behind.
-            click.echo(self._style(row[: size.columns - 1], "dim"), err=True, color=True)
+            echo(self._style(row[: size.columns - 1], "dim"), err=True)
         self._drawn = len(rows)
 
 
@@ -213,8 +211,7 @@ class EventProgress:
     def _tell(self, event: str, **fields: object) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         data = {"version": ENVELOPE_VERSION, "event": event, "time": now, **fields}
-        click.echo(json.dumps(data, ensure_ascii=False))
-        sys.stdout.flush()  # a pipe is read while the run goes on
+        echo(json.dumps(data, ensure_ascii=False))
 
 
 class NoProgress:

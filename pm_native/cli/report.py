@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 
 import click
 
 from pm_native.cli.style import Style
-from pm_native.errors import AccessError, ConfigError, ExitCode, Severity, printable
+from pm_native.errors import AccessError, ConfigError, ExitCode, Severity, UnavailableError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Presentation:
     as_root: str = (
         ""  # the command line that has root run this very command; "" where root would do something else
     )
+    is_cut: bool = False  # some of the output could not be written
 
 
 def presentation() -> Presentation:
@@ -57,26 +59,42 @@ def presentation() -> Presentation:
     return found
 
 
-def _echo(text: str, *, err: bool = False) -> None:
-    # Style has decided about colours: click takes them out wherever the output is no terminal, FORCE_COLOR or not.
-    click.echo(text, err=err, color=True)
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print. A reader who has left, or a full disk, ends no run half-way: what cannot be written is dropped."""
+    try:
+        # Style has decided about colours: click takes them out wherever the output is no terminal, FORCE_COLOR or not.
+        click.echo(text, nl=nl, err=err, color=True)
+    except OSError as error:
+        stream = sys.stderr if err else sys.stdout
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, stream.fileno())  # what its buffer holds goes there, too
+        os.close(nowhere)
+        if err or isinstance(error, BrokenPipeError):
+            return  # nobody is there to be told
+        if (context := click.get_current_context(silent=True)) is not None:
+            context.find_root().obj.is_cut = True
+        print_failure(UnavailableError(f"cannot write the output: {error.strerror}"))
 
 
 def finish(result: Result, shown: Presentation | None = None) -> int:
     """Print a result and give its exit code."""
     shown = shown or presentation()
     if shown.as_json:
-        _echo(json.dumps(envelope(result), ensure_ascii=False))
-        return result.exit_code
+        echo(json.dumps(envelope(result), ensure_ascii=False))
+        return _code(result, shown)
     print_diagnostics(result.diagnostics, shown.diagnostic_format)
     if result.text:
         # With --format json, the diagnostics alone are what a program reads from stdout.
-        _echo(result.text, err=shown.diagnostic_format == "json")
+        echo(result.text, err=shown.diagnostic_format == "json")
     if result.error is not None:
         print_failure(result.error)
     for hint in result.hints:
-        _echo(Style(sys.stderr)(hint, "dim"), err=True)
-    return result.exit_code
+        echo(Style(sys.stderr)(hint, "dim"), err=True)
+    return _code(result, shown)
+
+
+def _code(result: Result, shown: Presentation) -> int:
+    return ExitCode.FAILURE if shown.is_cut and result.exit_code is ExitCode.OK else result.exit_code
 
 
 def failure(error: PmNativeError, shown: Presentation) -> int:
@@ -124,24 +142,24 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str 
     items = tuple(diagnostics)
     match diagnostic_format:
         case "json":
-            _echo(
+            echo(
                 json.dumps({"version": ENVELOPE_VERSION, "diagnostics": [diagnostic_data(x) for x in items]})
             )
         case "github":
             for item in items:
-                _echo(_github(item))
+                echo(_github(item))
         case "concise":
             for item in items:
-                _echo(
+                echo(
                     f"{item.span}: {item.severity}: {printable(item.message, has_layout=True)} [{item.code}]",
                     err=True,
                 )
         case _:
             style = Style(sys.stderr)
             for item in items:
-                _echo(full_text(item, style), err=True)
+                echo(full_text(item, style), err=True)
             if items:
-                _echo(_summary(items, style), err=True)
+                echo(_summary(items, style), err=True)
 
 
 def full_text(item: Diagnostic, style: Style) -> str:
@@ -195,9 +213,9 @@ def _summary(items: tuple[Diagnostic, ...], style: Style) -> str:
 def print_failure(error: PmNativeError) -> None:
     """Print a failure that has no place in a source."""
     style = Style(sys.stderr)
-    _echo(f"{style('error:', 'bold', 'red')} {printable(error.message, has_layout=True)}", err=True)
+    echo(f"{style('error:', 'bold', 'red')} {printable(error.message, has_layout=True)}", err=True)
     if error.hint:
-        _echo(f"  {style('hint:', 'bold')} {printable(error.hint, has_layout=True)}", err=True)
+        echo(f"  {style('hint:', 'bold')} {printable(error.hint, has_layout=True)}", err=True)
 
 
 @dataclass(slots=True)
@@ -213,4 +231,4 @@ class Messages:
     def show(self, line: str) -> None:
         """Show a line that is styled already."""
         if not presentation().as_json:
-            _echo(line, err=True)
+            echo(line, err=True)

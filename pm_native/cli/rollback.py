@@ -59,9 +59,10 @@ def rollback(  # noqa: PLR0913 - one per option
     from pm_native.state.generations import Generations  # noqa: PLC0415 - not for --help
 
     found = installed_project(scope, root, project)
-    layout, installed = found.layout, found.installed
+    layout, name = found.layout, found.installed.bundle.project
 
     async def go() -> Result:
+        installed = installed_project(scope, root, name).installed  # another run may have been waited for
         generations = Generations(found.store.directory)
         target = number if number is not None else generations.last_good(before=installed.generation)
         bundle = generations.bundle(target)
@@ -72,5 +73,5 @@ def rollback(  # noqa: PLR0913 - one per option
             options = flags.options(f"rollback to {target}")
             return (await run_switch("rollback", switch, manager, options))[0]
 
-    with flags.lock(layout, installed.bundle.project, "rollback", dry_run=dry_run):
+    with flags.lock(layout, name, "rollback", dry_run=dry_run):
         return finish(asyncio.run(go()))

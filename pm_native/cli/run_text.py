@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pm_native.errors import Diagnostic
 
 _NAMES_SHOWN = 5
+_ASK_TO_STOP = (signal.SIGINT, signal.SIGTERM)
 
 
 async def run_switch(
@@ -84,20 +85,30 @@ async def run_switch(
 
 @contextmanager
 def interruptible(tell: Callable[[], None]) -> Iterator[asyncio.Event]:
-    """An event that the first Ctrl-C sets; the second ends the run as it ends any program."""
+    """An event that the first Ctrl-C or SIGTERM sets; the second ends the run as it ends any program.
+
+    SIGHUP does not count: half a switch is no help to whoever lost the terminal.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
+    def listen_no_more() -> None:
+        for number in _ASK_TO_STOP:
+            loop.remove_signal_handler(number)
+
     def interrupted() -> None:
         stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
+        listen_no_more()
         tell()
 
-    loop.add_signal_handler(signal.SIGINT, interrupted)
+    for number in _ASK_TO_STOP:
+        loop.add_signal_handler(number, interrupted)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield stop
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        listen_no_more()
+        signal.signal(signal.SIGHUP, hangup)
 
 
 def _exit_code(outcome: Outcome) -> ExitCode:

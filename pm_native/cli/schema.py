@@ -17,7 +17,7 @@ TOML editors (taplo) and YAML editors (yaml-language-server) take it."""
 )
 def schema() -> int:
     """Print the JSON Schema of the native config."""
+    from pm_native.cli.report import Result, finish  # noqa: PLC0415 - not for --help
     from pm_native.config.schema import json_schema  # noqa: PLC0415 - not for --help
 
-    click.echo(json.dumps(json_schema(), indent=2))
-    return 0
+    return finish(Result(command="schema", text=json.dumps(json_schema(), indent=2)))

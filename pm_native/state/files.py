@@ -48,6 +48,27 @@ def write_together(files: Mapping[Path, tuple[bytes, int]]) -> None:
             _sync(path, 0)
 
 
+def append_line(path: Path, line: str, mode: int) -> None:
+    """Add a line to a file, synced, as its name is; on a line of its own also where a killed run left one without its end.
+
+    An OSError names the path.
+    """
+    with _errors_name(path):
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, mode)
+        try:
+            size = os.fstat(descriptor).st_size
+            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            rest = f"{chr(10) * is_torn}{line}\n".encode()
+            while rest:  # a disk that is nearly full takes a part of it, and says so the next time
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if not size:
+            sync_directory(path.parent)
+
+
 def _write(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path

@@ -21,6 +21,7 @@ from pm_native.compile.bundle import bundle_from_json, bundle_to_json, json_text
 from pm_native.errors import StateError, UsageError, reason
 from pm_native.state.files import (
     PRIVATE,
+    append_line,
     make_folder,
     sweep_scratch,
     sync_directory,
@@ -103,7 +104,7 @@ class Generations:
     def finish(self, generation: Generation, *, keep: int = KEPT) -> None:
         """Record what came of a generation, in it and in the history, and let go of those beyond `keep`."""
         # The history first: a generation whose record still says `pending` is finished once more by the next run.
-        self._append(json.dumps(asdict(generation), ensure_ascii=False))
+        append_line(self._history, json.dumps(asdict(generation), ensure_ascii=False), 0o600)
         write_atomic(self._path(generation.number) / _RECORD, _record_text(generation), 0o600)
         for number in self.numbers()[: -max(keep, 1)]:
             _let_go(self._path(number))
@@ -130,20 +131,6 @@ class Generations:
     def newest_ended(self) -> int:
         """The newest generation that is kept and that a run has ended; 0 where there is none."""
         return next((number for number in reversed(self.numbers()) if self.pending(number) is None), 0)
-
-    def _append(self, line: str) -> None:
-        """Add a line to the history, on a line of its own also where a killed run left one without its end."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._history, flags, 0o600)
-        try:
-            size = os.fstat(descriptor).st_size
-            is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, f"{chr(10) * is_torn}{line}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if not size:
-            sync_directory(self._history.parent)
 
     def forget(self) -> None:
         """Remove all of them, and the history: environment files of a project that is gone are secrets still."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -146,3 +149,20 @@ def test_envelope_of_a_failure_without_a_place(shop: Shop) -> None:
             "hint": "auto, or a number from 249 on",
         },
     }
+
+
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback() -> None:
+    words = [sys.executable, "-m", "pm_native", "schema"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        run = subprocess.run(
+            words,
+            cwd=Path(__file__).parent.parent.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (run.returncode, run.stderr) == (
+        1,
+        "error: cannot write the output: No space left on device\n",
+    )

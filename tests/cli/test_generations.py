@@ -6,15 +6,18 @@ import json
 import os
 import re
 import stat
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from pm_native.bus.fake import Behaviour
-from tests.cli.switch_host import APPLY, CONFIG, SwitchHost
+from pm_native.cli.run_options import RunFlags
+from tests.cli.switch_host import APPLY, CONFIG, PLAN, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CHANGED = CONFIG.replace("/bin/sleep 1000", "/bin/sleep 1001")
@@ -62,6 +65,25 @@ def test_history_for_programs(host: SwitchHost) -> None:
     (record,) = json.loads(host("history --user --json").out)["data"]
     assert (record["number"], record["result"], record["kept"], record["current"]) == (1, "done", True, True)
     assert record["steps"][0] == "write shop-web.env: new"
+
+
+def test_rollback_that_has_waited_counts_from_what_the_other_run_has_made(
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host(APPLY)
+    host.config(CHANGED)
+    lock = RunFlags.lock
+
+    @contextmanager
+    def waits(flags: RunFlags, *words: Any, **more: Any) -> Iterator[None]:
+        monkeypatch.setattr(RunFlags, "lock", lock)
+        host(APPLY)
+        with flags.lock(*words, **more):
+            yield
+
+    monkeypatch.setattr(RunFlags, "lock", waits)
+    assert host("rollback --user --settle 0").code == 0
+    assert command_of(host) == "ExecStart=:/bin/sleep 1000"
 
 
 def test_rollback_goes_to_the_last_generation_that_went_well(host: SwitchHost) -> None:
@@ -157,6 +179,11 @@ def test_saved_plan_is_applied_as_it_was_shown(host: SwitchHost) -> None:
     said = host("apply shop.plan --user --settle 0")
     assert (said.code, said.out) == (0, "shop: done, 13 steps\n")
     assert command_of(host) == "ExecStart=:/bin/sleep 1000"
+
+
+def test_plan_that_a_full_disk_has_no_room_for_is_told(host: SwitchHost) -> None:
+    said = host(f"{PLAN} -o /dev/full")
+    assert (said.code, said.err) == (69, "error: cannot write /dev/full: No space left on device\n")
 
 
 def test_saved_plan_is_refused_when_something_else_would_be_done(host: SwitchHost) -> None:

@@ -368,13 +368,14 @@ def time_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return pass_time
 
 
+@pytest.mark.parametrize("asks", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_at_once_says_what_goes_on_and_the_next_apply_does_the_rest(
-    host: SwitchHost, monkeypatch: pytest.MonkeyPatch
+    host: SwitchHost, monkeypatch: pytest.MonkeyPatch, asks: signal.Signals
 ) -> None:
     host.config(CONFIG.replace("instances = 2", "instances = 40"))
     host.manager.behaviours = {f"shop-api@{number}.service": Behaviour.HANGS for number in range(1, 41)}
     submit = DiskManager.submit
-    when_queued(monkeypatch, "shop-api@31.service", press_ctrl_c)
+    when_queued(monkeypatch, "shop-api@31.service", lambda: os.kill(os.getpid(), asks))
     said = host(APPLY)
     assert said.code == 130
     some = [

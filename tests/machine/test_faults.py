@@ -68,29 +68,34 @@ def scratch(site: Site) -> list[str]:
     return site.machine.run(["find", *places, "-name", ".*.new"], check=False).stdout.split()
 
 
-def test_second_apply_at_the_same_time_names_the_holder(site: Site) -> None:
+def test_second_apply_at_the_same_time_names_the_holder_which_goes_on_when_nobody_looks(site: Site) -> None:
     site.config(SLOW.format("slow"))
     with applying(site, f"{site.name}-slow.service") as run:
         said = site.apply(code=75).stderr
+        holder, _, rest = said.partition(") is changing this project")
+        words, _, pid = holder.rpartition(" ")
+        # Its terminal is closed.
+        site.machine.run(["kill", "-HUP", pid])
         site.write("slow.go", "")
         _, err = run.communicate(timeout=60)
     assert (run.returncode, "error" in err) == (0, False)
+    assert (words, rest) == (
+        "error: pm-native apply (pid",
+        "\n  hint: try again when it is done, or give --wait\n",
+    )
     site.config(SLOW.format("slow") + SLOW.format("late"))
     with applying(site, f"{site.name}-late.service") as run, site.in_background(*APPLY, "--wait") as second:
         assert second.stderr is not None
         assert any("waiting for its end" in line for line in second.stderr)
+        # Whoever read what it says has left.
+        for stream in (run.stdout, run.stderr):
+            assert stream is not None
+            stream.close()
         site.write("late.go", "")
-        run.communicate(timeout=60)
+        assert run.wait(60) == 0
         out, _ = second.communicate(timeout=60)
     # It has waited for the other's end, and then there was nothing left to do.
-    assert (run.returncode, second.returncode, out) == (
-        0,
-        0,
-        f"{site.name}: nothing to do, 4 files unchanged\n",
-    )
-    holder, _, rest = said.partition(") is changing this project")
-    assert holder.startswith("error: pm-native apply (pid ")
-    assert rest == "\n  hint: try again when it is done, or give --wait\n"
+    assert (second.returncode, out) == (0, f"{site.name}: nothing to do, 4 files unchanged\n")
     assert site.applied().steps == []
 
 

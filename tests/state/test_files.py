@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from pm_native.errors import AccessError
-from pm_native.state.files import link_atomic, make_folder, read_text, remove, remove_empty, write_atomic
+from pm_native.state.files import (
+    append_line,
+    link_atomic,
+    make_folder,
+    read_text,
+    remove,
+    remove_empty,
+    write_atomic,
+)
 from pm_native.state.generations import Generation, Generations
 from tests.apply.hosts import WEB, compiled
 
@@ -96,6 +104,30 @@ def test_full_disk_leaves_the_old_file_and_no_scratch_and_names_the_file(
         write_atomic(path, b"new", 0o644)
     assert caught.value.filename == str(path)
     assert [(item.name, item.read_text()) for item in tmp_path.iterdir()] == [("a.service", "old")]
+
+
+def test_line_that_a_full_disk_cuts_off_names_the_file_and_the_next_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "history.jsonl"
+    append_line(path, "first", 0o600)
+    room = 4
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        written, room = write(descriptor, data[:room]), 0
+        return written
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        append_line(path, "second", 0o600)
+    monkeypatch.setattr(os, "write", write)
+    assert caught.value.filename == str(path)
+    append_line(path, "third", 0o600)
+    assert (path.read_text(), mode(path)) == ("first\nseco\nthird\n", 0o600)
 
 
 def test_kill_in_the_middle_is_no_reason_to_leave_scratch_files(
