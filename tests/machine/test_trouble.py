@@ -32,6 +32,10 @@ restart = {{ policy = "no" }}
 command = ["sh", "-c", "echo I cannot begin >&2; exit 3"]
 restart = {{ policy = "no" }}
 
+[process.ends]
+command = ["sh", "-c", "sleep 2; exit 7"]
+restart = {{ policy = "no" }}
+
 [process.later]
 command = ["sh", "-c", "echo I begin; sleep 0.3; exit 1"]
 restart = {{ policy = "always", delay = "200ms", limit = 100 }}
@@ -55,13 +59,13 @@ command = "/bin/sleep infinity"
 def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Site) -> None:
     site.config(BROKEN.format(name=site.name))
     text = site.machine.read(f"{site.folder}/pm-native.toml").splitlines()
-    failures = site.applied("--allow-missing", code=4).failures
+    failures = site.applied("--allow-missing", "--settle", "3", code=4).failures
     shown = {
         str(item["process"]): (item["words"], item["result"], item["exit"], item["where"])
         for item in failures.values()
     }
     where = {name: f"pm-native.toml:{text.index(f'[process.{name}]') + 1}" for name in shown}
-    later, once = shown.pop("later"), shown.pop("once")
+    later, once, ends = (shown.pop(name) for name in ("later", "once", "ends"))
     assert shown == {
         "gone": (
             "its job failed because the control process exited with error code",
@@ -84,9 +88,12 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
     }
     # By when it is looked at, and how busy the host is.
     assert re.fullmatch(
-        r"it ended and waits for its next restart|it was restarted (once|\d+ times) within 0\.6 s of its start",
+        r"it ended and waits for its next restart|it was restarted (once|\d+ times) within 3 s of its start",
         str(later[0]),
     )
+    # It is up at the first look.
+    assert ends[1:] == ("exit-code", "exit status 7", where["ends"])
+    assert ends[0] in {"it ended within 3 s of its start", "it ended within 0.4 s of its start"}
     assert once[1:] == ("exit-code", "exit status 3", where["once"])
     assert once[0] in {  # by whether systemd sees its end before or after it calls the start done
         "it ended within 0.4 s of its start",

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
 from itertools import groupby
 
 import pytest
 
-from tests.machine.sites import new_site
+from tests.machine.harness import PATIENCE_SEC
+from tests.machine.sites import new_site, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,17 +27,19 @@ if TYPE_CHECKING:
     from tests.machine.harness import Machine
     from tests.machine.sites import Site
 
+APPLY = ("apply", "-f", "pm-native.toml")
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
 OVER = "8"  # long enough for all that comes before the jobs, also on a busy host
-# Ready once there is a file called go.
+# Through once there is a file called go.
 SLOW = """
 [process.slow]
-command = ["sh", "-c", "until [ -e go ]; do sleep 0.05; done; systemd-notify --ready; exec sleep infinity"]
-notify = true
+command = ["sh", "-c", "until [ -e go ]; do sleep 0.05; done"]
+kind = "task"
 start_timeout = "1min"
 
 [process.last]
 command = "/bin/sleep infinity"
-depends_on = { slow = "ready" }
+depends_on = { slow = "completed" }
 """
 
 
@@ -62,6 +75,7 @@ def test_events_say_what_is_waited_for_and_time_that_is_over_leaves_it_to_system
     data = envelope["data"]
     assert (data["timed_out"], data["interrupted"], data["failures"]) == (True, False, [])
     assert data["queued"] == [f"{name}-slow.service", f"{name}-last.service", f"{name}.target"]
+    assert [wait["unit"] for wait in data["waiting"]] == data["queued"]
     # Queued behind the other, it is neither stopped by hand nor asked for a second time.
     plan = json.loads(site.pm_native("plan", "-f", "pm-native.toml", "--json").stdout)["data"]
     assert (plan["steps"], [item["what"] for item in plan["drift"]]) == (
@@ -74,11 +88,19 @@ def test_events_say_what_is_waited_for_and_time_that_is_over_leaves_it_to_system
 
 
 def test_jobs_that_are_taken_back_are_not_done_and_are_had_again_by_the_next_apply(site: Site) -> None:
-    name = site.name
+    machine, name = site.machine, site.name
     site.config(SLOW)
-    said = site.apply("--timeout", OVER, "--cancel-on-interrupt", code=4)
-    assert said.stdout.splitlines()[-1] == (
-        f"{name}: out of time, 3 taken back ({name}-slow.service, {name}-last.service, {name}.target)"
+    with site.in_background(*APPLY, "--cancel-on-interrupt") as run:
+        assert run.stderr is not None
+        # Without a terminal a line says what is waited for, when nothing else was said for a while.
+        said = next(line for line in run.stderr if line.startswith("waiting for "))
+        (pid,) = processes(machine, f"{machine.python} -m pm_native apply")
+        machine.run(["kill", f"-{signal.SIGINT.value}", pid])
+        out, _ = run.communicate(timeout=60)
+    assert re.fullmatch(rf"waiting for {name}-slow\.service start, \d+ s of 60 s \(and 2 more\)\n", said)
+    assert (run.returncode, out) == (
+        130,
+        f"{name}: interrupted, 3 taken back ({name}-slow.service, {name}-last.service, {name}.target)\n",
     )
     assert name not in site.machine.systemctl("list-jobs").stdout
     # What was starting goes on doing so; what had not begun does not.
@@ -87,6 +109,44 @@ def test_jobs_that_are_taken_back_are_not_done_and_are_had_again_by_the_next_app
     assert f"{name}-last.service" not in site.runs()
     assert f"start {name}-last.service" in site.applied().steps
     assert f"{name}-last.service" in site.runs()
+
+
+def test_table_on_a_terminal_shows_what_is_waited_for_and_goes_with_it(host_site: Site) -> None:
+    site, machine, name = host_site, host_site.machine, host_site.name
+    site.config(SLOW)
+    terminal, other_end = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = machine.command([str(machine.python), "-m", "pm_native", *APPLY], cwd=site.folder)
+    data, text = b"", ""
+    table = re.compile(
+        rf"  {name}-slow\.service  start  start   \d+ s of 60 s\r\n"
+        rf"  {name}-last\.service  start  queued  behind others\r\n"
+        rf"  {name}\.target {{8}}start  queued  behind others\r\n"
+        r"  0 of 3 jobs done"
+    )
+    with subprocess.Popen(command, stdin=other_end, stdout=other_end, stderr=other_end) as run:
+        os.close(other_end)
+        while chunk := read(terminal):
+            data += chunk
+            text = STYLE.sub("", data.decode(errors="replace"))
+            if table.search(text):
+                site.write("go", "")
+    os.close(terminal)
+    assert (run.returncode, table.search(text) is not None) == (0, True), text
+    assert text.count(" jobs done\r\n") == text.count("\x1b[J")
+    assert text.rpartition("\x1b[J")[2].splitlines()[0] == "watching what was started for 1.3 s"
+
+
+def read(terminal: int) -> bytes:
+    """What has been written to the other end of a terminal, nothing once it is closed."""
+    if not select.select([terminal], [], [], PATIENCE_SEC)[0]:
+        raise TimeoutError("nothing was written")
+    try:
+        return os.read(terminal, 4096)
+    except OSError as error:
+        if error.errno != errno.EIO:  # the other end is closed
+            raise
+        return b""
 
 
 def test_job_behind_somebody_elses_that_never_ends_is_let_go_of_when_its_own_time_is_over(
