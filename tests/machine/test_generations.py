@@ -68,6 +68,9 @@ def test_atomic_apply_of_a_broken_change_goes_back_and_the_old_one_runs(site: Si
     }
     assert "sleep" in site.machine.systemctl("show", "-P", "ExecStart", web).stdout
     assert [result for _, _, result in history(site)] == ["done", "failed", "done"]
+    # The one before that went well is the first, which this is.
+    back = site.pm_native("rollback", "--project", site.name)
+    assert back.stdout == f"{site.name}: nothing to do, 5 files unchanged\n"
 
 
 def test_atomic_first_apply_that_fails_leaves_nothing(site: Site) -> None:

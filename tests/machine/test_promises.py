@@ -153,7 +153,7 @@ def test_switch_does_what_its_plan_says_in_that_order_and_a_second_one_asks_for_
     order = [key for key, _ in groupby(word for word in told if not word.startswith("job-queued"))]
     assert order[:5] == ["begin", "job-ended stop", "step write", "step delete", "step reload-manager"]
     assert {*order[5:-1]} == {f"job-ended {job}" for job in ("restart", "reload", "start")}
-    assert order[-1] == "settling"
+    assert (order[-1], events[-1]["seconds"]) == ("settling", 0.6)
     assert envelope["exit_code"] == 0
     # Who got another run, and who goes on as it was.
     now = site.runs()
@@ -298,9 +298,16 @@ def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: 
     ):
         envelope(*words)
     envelope("scale", "pool=3", "--settle", "0")
-    for number in (11, 12, 13, 14):
+    kept = machine.path(f"/var/lib/pm-native/{name}/generations")
+    for number, options, numbers in (
+        (11, (), {"1", "2", "3"}),
+        (12, ("--keep", "3"), {"2", "3", "4"}),
+        (13, (), {"2", "3", "4", "5"}),
+        (14, (), {"2", "3", "4", "5", "6"}),
+    ):
         site.config(pool.format(number))
-        envelope("apply", *source, "--settle", "0", "--keep", "3")
+        envelope("apply", *source, "--settle", "0", *options)
+        assert {path.name for path in kept.iterdir()} == numbers
     envelope("rollback", "--project", name, "--settle", "0")
     envelope("diff", "--project", name)
     history = envelope("history", name)["data"]
@@ -312,8 +319,8 @@ def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: 
     assert len({item["plan"] for item in history}) == len(history)
     lines = machine.read(f"/var/lib/pm-native/{name}/history.jsonl").splitlines()
     assert [json.loads(line)["number"] for line in lines] == [1, 2, 3, 4, 5, 6, 7]
-    # A rollback keeps five, as an apply that says nothing does: there were three before.
-    assert [item["number"] for item in history if item["kept"]] == [4, 5, 6, 7]
+    # A rollback keeps five, as an apply that says nothing does.
+    assert [item["number"] for item in history if item["kept"]] == [3, 4, 5, 6, 7]
     envelope("remove", name)
 
 

@@ -26,10 +26,15 @@ def site(machine: Machine) -> Iterator[Site]:
 BROKEN = """
 [process.gone]
 command = "/srv/{name}/gone"
+systemd.Service.StandardOutput = "append:/srv/{name}/gone.log"
 restart = {{ policy = "no" }}
 
+[process.ill]
+command = ["sh", "-c", "sleep 0.3; echo >ill; exec sleep infinity"]
+health.alive = {{ exec = "test ! -e ill", interval = "100ms", retries = 1, action = "status" }}
+
 [process.once]
-command = ["sh", "-c", "echo I cannot begin >&2; exit 3"]
+command = ["sh", "-c", "seq 101 120; echo I cannot begin >&2; exit 3"]
 restart = {{ policy = "no" }}
 
 [process.ends]
@@ -65,7 +70,8 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
         for item in failures.values()
     }
     where = {name: f"pm-native.toml:{text.index(f'[process.{name}]') + 1}" for name in shown}
-    later, once, ends = (shown.pop(name) for name in ("later", "once", "ends"))
+    later, once, ends, ill = (shown.pop(name) for name in ("later", "once", "ends", "ill"))
+    assert ill == ("it says that it is unhealthy: test exited with 1", "success", "", where["ill"])
     assert shown == {
         "gone": (
             "its job failed because the control process exited with error code",
@@ -101,11 +107,17 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
     }
     journal = failures[f"{site.name}-once.service"]["journal"]
     assert isinstance(journal, list)
+    # The last lines of it, its own and systemd's.
     assert "I cannot begin" in journal
     assert f"{site.name}-once.service: Failed with result 'exit-code'." in journal
+    assert (len(journal), "101" in journal) == (10, False)
     assert f"{site.name}-fine.service" in site.runs()
     said = site.apply("--allow-missing", code=4)
     assert "  exit status 203/EXEC: the program cannot be executed\n" in said.stdout
+    assert f"  made by {where['gone']} (process gone)\n" in said.stdout
+    assert f"  its output is in {site.folder}/gone.log\n" in said.stdout
+    # What a run before this one has left in the journal is not told again.
+    assert said.stdout.count(f"{site.name}-gone.service: Failed with result 'exit-code'.") == 1
 
 
 def test_missing_program_is_refused_before_anything_is_touched(site: Site) -> None:
