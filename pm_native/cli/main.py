@@ -8,7 +8,7 @@ import sys
 import click
 
 from pm_native.cli.commands import COMMANDS, COMPLETION_VARIABLE, HELP, module_of
-from pm_native.errors import ExitCode, PmNativeError, did_you_mean
+from pm_native.errors import ExitCode, PmNativeError, UnavailableError, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.OK
     except PmNativeError as error:
         return failure(error, shown)
+    except OSError as error:
+        if error.filename is None:
+            raise  # no file of the host's, but a mistake of ours
+        return failure(UnavailableError(f"cannot use {error.filename}: {error.strerror}"), shown)
     return code if isinstance(code, int) else ExitCode.OK
 
 

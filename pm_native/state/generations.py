@@ -175,7 +175,10 @@ class Generations:
             data = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError) as error:
             raise StateError(f"the manifest of generation {number} is damaged: {reason(error)}") from error
-        listed = bundle_from_json(data, {})
+        try:
+            listed = bundle_from_json(data, {})
+        except StateError as error:
+            raise type(error)(f"generation {number}: {error.message}", hint=error.hint) from error
         return bundle_from_json(
             data, {item.name: _checked_text(path / _FILES, item) for item in listed.files}
         )

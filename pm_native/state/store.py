@@ -52,7 +52,7 @@ class Store:
             ) from error
         try:
             return _installed(json.loads(data))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._damaged(reason(error)) from error
         except TooNewError as error:
             hint = "use that pm-native, or a newer one"

@@ -181,6 +181,26 @@ def test_saved_plan_is_applied_as_it_was_shown(host: SwitchHost) -> None:
     assert command_of(host) == "ExecStart=:/bin/sleep 1000"
 
 
+def test_record_that_the_host_does_not_give_is_told_by_its_name(host: SwitchHost) -> None:
+    host(APPLY)
+    record = host.home / ".local/state/pm-native/shop/current.json"
+    record.unlink()
+    record.mkdir()
+    said = host(APPLY)
+    assert (said.code, said.err) == (69, f"error: cannot use {record}: Is a directory\n")
+
+
+def test_generation_of_a_newer_version_is_refused(host: SwitchHost) -> None:
+    host(APPLY)
+    manifest = host.home / ".local/state/pm-native/shop/generations/1/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99', 1))
+    said = host("rollback 1 --user")
+    assert (said.code, said.err) == (
+        1,
+        "error: generation 1: the manifest has format 99, newer than this pm-native knows (1)\n",
+    )
+
+
 def test_plan_that_a_full_disk_has_no_room_for_is_told(host: SwitchHost) -> None:
     said = host(f"{PLAN} -o /dev/full")
     assert (said.code, said.err) == (69, "error: cannot write /dev/full: No space left on device\n")

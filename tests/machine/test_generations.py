@@ -52,6 +52,12 @@ def test_rollback_restarts_what_had_changed_and_leaves_the_rest_alone(site: Site
     assert (environment["COLOUR"], environment["API_KEY"]) == ("blue", "one")
     assert site.runs()[f"{site.name}-db.service"] == first[f"{site.name}-db.service"]
     assert history(site) == [(1, "apply", "done"), (2, "apply", "done"), (3, "rollback to 1", "done")]
+    # What is kept is taken as it was applied, or not at all.
+    kept = f"/var/lib/pm-native/{site.name}/generations/2/files/{site.name}-web.service"
+    site.machine.write(kept, site.machine.read(kept).replace("green", "red"), mode=0o600)
+    said = site.pm_native("rollback", "2", "--project", site.name, code=1).stderr
+    assert said == f"error: {kept} has changed since the generation was applied\n"
+    assert site.environment(f"{site.name}-web.service")["COLOUR"] == "blue"
 
 
 def test_atomic_apply_of_a_broken_change_goes_back_and_the_old_one_runs(site: Site) -> None:

@@ -80,6 +80,7 @@ GOOD = {"format": 1, "generation": 1, "complete": True, "bundle": {}}
     [
         ("{", "PATH is damaged: JSONDecodeError"),
         ("[]", "PATH is damaged: TypeError"),
+        ("[" * 100_000, "PATH is damaged: RecursionError"),
         ("{}", "PATH is damaged: KeyError('format')"),
         (json.dumps({**GOOD, "format": "x"}), "PATH is damaged: TypeError"),
         (json.dumps({**GOOD, "complete": 3}), "PATH is damaged: TypeError"),
