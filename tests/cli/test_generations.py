@@ -201,11 +201,6 @@ def test_generation_of_a_newer_version_is_refused(host: SwitchHost) -> None:
     )
 
 
-def test_plan_that_a_full_disk_has_no_room_for_is_told(host: SwitchHost) -> None:
-    said = host(f"{PLAN} -o /dev/full")
-    assert (said.code, said.err) == (69, "error: cannot write /dev/full: No space left on device\n")
-
-
 def test_saved_plan_is_refused_when_something_else_would_be_done(host: SwitchHost) -> None:
     host("plan --user -f pm-native.toml -o shop.plan")
     host(APPLY)
