@@ -13,7 +13,7 @@ import pytest
 
 from pm_native.bus.fake import Behaviour
 from pm_native.cli.run_options import RunFlags
-from tests.cli.switch_host import APPLY, CONFIG, PLAN, SwitchHost
+from tests.cli.switch_host import APPLY, CONFIG, SwitchHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
