@@ -7,6 +7,7 @@ import time
 
 from pm_native.apply.failures import failed_lately
 from pm_native.apply.properties import service_property
+from pm_native.bus.manager import RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,16 +30,16 @@ def runs_now(layout: Layout, units: Iterable[str]) -> dict[str, str]:
 async def relapsed(
     manager: Manager, layout: Layout, states: Iterable[UnitState], before: Mapping[str, str]
 ) -> list[str]:
-    """Those that are up, but are in another run than `before`, which began just now after they had failed again and again.
+    """Those that are up, or on their way, in another run than `before`, which began just now after failure upon failure.
 
     Who ends well and is started again is at work. What has been up for a minute is taken to be well, and to have
-    failed once makes no crash loop.
+    failed once makes no crash loop. One that has ended since `states` were looked at is in no run at all.
     """
-    active = (state.name for state in states if state.active_state == "active" and state.name in before)
+    up = (state.name for state in states if state.active_state in RUNNING and not state.is_between_runs)
     young = [
         (_age_sec(_link(layout, name)), name)
-        for name in active
-        if _run(_link(layout, name)) not in {"", before[name]}
+        for name in before.keys() & up
+        if _run(_link(layout, name)) != before[name]
     ]
     suspects = [name for age, name in sorted(young) if age < _YOUNG_SEC][:_MOST]
     counts = await service_property(manager, suspects, "NRestarts")
@@ -54,7 +55,7 @@ def _run(link: str) -> str:
     try:
         return os.readlink(link)  # noqa: PTH115 - for each of a thousand units
     except OSError:
-        return ""  # it never ran, or is of a manager that tells nothing
+        return ""  # it does not run at this moment, or is of a manager that tells nothing
 
 
 def _age_sec(link: str) -> float:
@@ -62,4 +63,4 @@ def _age_sec(link: str) -> float:
     try:
         return time.time() - os.lstat(link).st_mtime
     except OSError:
-        return _YOUNG_SEC  # it has ended meanwhile
+        return 0.0  # it has ended meanwhile

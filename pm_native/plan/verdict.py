@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ABOUT_TO_START = frozenset({"start", "restart"})
 _RESTARTS = frozenset({Action.RESTART, Action.ROLL})
+_STARTS = _RESTARTS | {Action.START}
 _LEFT_OUT = "the last apply did not get to it"
 _HELD = "its settings changed in an apply before"
 
@@ -117,7 +118,7 @@ class Verdicts:
         """What has failed and is started again: its starts so far would count against its limit."""
         for step in jobs:
             state = self.states.get(step.subject)
-            if step.action is not Action.RELOAD and state is not None and _is_troubled(state):
+            if step.action in _STARTS and state is not None and _is_troubled(state):
                 yield Step(
                     Action.RESET_FAILED, step.subject, "its failed starts would count against the limit"
                 )

@@ -93,6 +93,22 @@ def test_clock_that_was_set_back_hides_none(host: Host) -> None:
     assert [step.action for step in relapse(host, WEB, age=-3600).steps] == ["watch"]
 
 
+def test_what_ends_between_two_looks_at_it_is_none_the_less(host: Host) -> None:
+    host.program("journalctl", SAYS.format(FAILED, f"{WEB} {WEB}"))
+    relapse(host, WEB)
+    (
+        host.layout.runtime / f"systemd/units/invocation:{WEB}"
+    ).unlink()  # as systemd does when a run has ended
+    assert [step.action for step in host.plan(SHOP).steps] == ["watch"]
+
+
+def test_what_never_gets_ready_is_none_the_less(host: Host) -> None:
+    host.program("journalctl", SAYS.format(FAILED, f"{WEB} {WEB}"))
+    relapse(host, WEB)
+    host.manager.units[WEB].active_state, host.manager.units[WEB].sub_state = "activating", "start"
+    assert [step.action for step in host.plan(SHOP).steps] == ["watch"]
+
+
 @pytest.mark.parametrize(("failed", "actions"), [(WEB, ["restart"]), (DB, [])])
 def test_what_was_started_again_before_it_could_be_asked_how_it_ended_is_known_by_the_journal(
     host: Host, failed: str, actions: list[str]
