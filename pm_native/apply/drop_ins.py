@@ -13,7 +13,7 @@ from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from pm_native.state.layout import Layout
 
@@ -26,15 +26,19 @@ class DropIns:
     changed: frozenset[str]
 
 
-def find_drop_ins(layout: Layout, units: Iterable[str], since_ns: int) -> DropIns:
-    """The drop-ins of these units, and whose have changed since `since_ns` (of the clock of files)."""
-    folders = [folder for base in _bases(layout) for folder in _folders(base)]
+def find_drop_ins(layout: Layout, units: Collection[str], since_ns: int) -> DropIns:
+    """The drop-ins of these units, and whose have changed since `since_ns` (of the clock of files).
+
+    A folder that has gone cannot say whose it was: then it may have been anybody's.
+    """
+    bases = [*_bases(layout)]
+    folders = [folder for base in bases for folder in _folders(base)]
     by_name: dict[str, list[str]] = {}
     for unit in units if folders else ():
         for name in _names(unit):
             by_name.setdefault(name, []).append(unit)
     items: list[DropIn] = []
-    changed: set[str] = set()
+    changed = set(units) if any(changed_ns(base) > since_ns for base in bases) else set[str]()
     for folder in folders:
         names = by_name.get(folder.name.removesuffix(".d"))
         if names is None:

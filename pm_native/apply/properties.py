@@ -1,4 +1,4 @@
-"""One property of many services, all asked for at once."""
+"""One property of many units, all asked for at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pm_native.bus.manager import Manager, Property
 
 
-async def service_property(manager: Manager, names: Sequence[str], key: str) -> dict[str, Property]:
-    """What systemd says of `key` (systemctl(1), `show`) for each service, by its name, in their order."""
-    found = await asyncio.gather(*(manager.properties(name, "Service", [key]) for name in names))
+async def one_property(
+    manager: Manager, names: Sequence[str], interface: str, key: str
+) -> dict[str, Property]:
+    """What systemd says of `key` (systemctl(1), `show`) for each unit, by its name, in their order."""
+    found = await asyncio.gather(*(manager.properties(name, interface, [key]) for name in names))
     return {name: values[key] for name, values in zip(names, found, strict=True)}

@@ -6,7 +6,7 @@ import os
 import time
 
 from pm_native.apply.failures import failed_lately
-from pm_native.apply.properties import service_property
+from pm_native.apply.properties import one_property
 from pm_native.bus.manager import RUNNING
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ async def relapsed(
         if _run(_link(layout, name)) != before[name]
     ]
     suspects = [name for age, name in sorted(young) if age < _YOUNG_SEC][:_MOST]
-    counts = await service_property(manager, suspects, "NRestarts")
+    counts = await one_property(manager, suspects, "Service", "NRestarts")
     restarted = [name for name, count in counts.items() if count]
     return failed_lately(restarted, layout.scope, times=2) if restarted else []
 

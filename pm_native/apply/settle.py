@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pm_native.apply.failures import why_down
-from pm_native.apply.properties import service_property
+from pm_native.apply.properties import one_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ def _within(seconds: float, *, is_new: bool) -> str:
 
 async def _restarts(manager: Manager, names: Sequence[str]) -> dict[str, int]:
     """How often systemd has restarted each by itself since somebody started it."""
-    found = await service_property(manager, names, "NRestarts")
+    found = await one_property(manager, names, "Service", "NRestarts")
     return {name: int(str(count)) for name, count in found.items()}
 
 
 async def _unhealthy(manager: Manager, names: Sequence[str]) -> dict[str, str]:
     """What those say in their status line of which a health check finds that they are not well."""
-    found = await service_property(manager, names, "StatusText")
+    found = await one_property(manager, names, "Service", "StatusText")
     said = {
         name: [part for part in str(text).split("; ") if part.startswith("unhealthy")]
         for name, text in found.items()

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pm_native.apply.contents import digests
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
 from pm_native.apply.failures import failed_lately
-from pm_native.apply.properties import service_property
+from pm_native.apply.properties import one_property
 from pm_native.apply.runs import relapsed
 from pm_native.compile.bundle import FileKind
 from pm_native.compile.unit_file import MADE_BY
@@ -128,7 +128,7 @@ async def _crashing(manager: Manager, layout: Layout, states: Iterable[UnitState
     One that was started again before it could be asked how it ended says that all is well: the journal knows.
     """
     names = [state.name for state in states if state.is_between_runs]
-    results = await service_property(manager, names, "Result")
+    results = await one_property(manager, names, "Service", "Result")
     unclear = [name for name in names if results[name] == "success"]
     return [*(results.keys() - {*unclear}), *(failed_lately(unclear, layout.scope) if unclear else ())]
 
@@ -167,13 +167,14 @@ async def _outdated(manager: Manager, names: set[str], drop_ins: Iterable[DropIn
     for item in drop_ins:
         for name in names.intersection(item.units) if item.text else ():
             files.setdefault(name, set()).add(item.path.rpartition("/")[2])
-    found = await manager.details(sorted(names)) if names else {}
-    return sorted(
-        name
-        for name, details in found.items()
-        if details.need_daemon_reload
-        or files.get(name, set()) - {path.rpartition("/")[2] for path in details.drop_in_paths}
-    )
+    needy = await one_property(manager, sorted(names), "Unit", "NeedDaemonReload")
+    paths = await one_property(manager, [name for name in needy if name in files], "Unit", "DropInPaths")
+    read = {
+        name: {str(path).rpartition("/")[2] for path in found}
+        for name, found in paths.items()
+        if isinstance(found, list)
+    }
+    return [name for name in needy if needy[name] or files.get(name, set()) - read.get(name, set())]
 
 
 def _missing(layout: Layout, wanted: Bundle | None) -> Iterator[tuple[str, str]]:

@@ -138,6 +138,7 @@ class FakeManager:
             "Unit.SubState": details.sub_state,
             "Unit.UnitFileState": details.unit_file_state,
             "Unit.NeedDaemonReload": details.need_daemon_reload,
+            "Unit.DropInPaths": [*details.drop_in_paths],
             "Unit.InvocationID": bytes.fromhex(details.invocation_id),
             "Unit.Wants": [*self.units[name].wants] if name in self.units else [],
             "Unit.Requires": [*self.units[name].requires] if name in self.units else [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 from dataclasses import replace
 
@@ -219,6 +220,11 @@ def test_unread_change_is_asked_of_systemd_for_what_changed_alone_and_read_once(
     assert steps(host.plan(SHOP)) == [RELOAD.format("shop-db.service and 1 more")]
     host.apply(SHOP)
     assert host.plan(SHOP).is_empty
+    # A folder of drop-ins that has gone is to be seen in the one above it alone.
+    shutil.rmtree(drop_in.parent)
+    later(host.layout.units)
+    host.manager.units["shop-db.service"].need_daemon_reload = True
+    assert steps(host.plan(SHOP)) == [RELOAD.format("shop-db.service")]
 
 
 def test_vanished_working_directories_are_found_where_they_can_be_told(host: Host) -> None:

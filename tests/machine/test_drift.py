@@ -66,12 +66,13 @@ def test_edit_by_hand_is_written_over_with_force_and_can_be_had_back(site: Site)
 
 def test_reconcile_undoes_what_was_stopped_and_disabled_and_never_a_mask(site: Site) -> None:
     machine, name = site.machine, site.name
-    site.config(TWO)
+    one = f"{name}-c@2.service"  # of a pool, by a link that stands for no file of ours
+    site.config(f"{TWO}[process.c]\n{SLEEP}instances = 2\n")
     site.apply()
-    machine.systemctl("stop", f"{name}-a.service", f"{name}-b.service")
+    machine.systemctl("stop", f"{name}-a.service", f"{name}-b.service", one)
     machine.systemctl("disable", f"{name}.target")
     machine.run(["ln", "-sf", "/dev/null", f"/etc/systemd/system/{name}-b.service"])
-    machine.systemctl("daemon-reload")
+    machine.systemctl("mask", one)
     assert site.applied().steps == []
     applied = site.applied("--reconcile")
     assert applied.steps == [
@@ -79,20 +80,31 @@ def test_reconcile_undoes_what_was_stopped_and_disabled_and_never_a_mask(site: S
         "reload-manager systemd",
         f"start {name}-a.service",
     ]
+    assert applied.drift == [f"{unit} is masked: left alone" for unit in (f"{name}-b.service", one)]
     assert machine.systemctl("is-enabled", f"{name}.target").stdout == "enabled\n"
     assert f"{name}-a.service" in site.runs()
-    assert f"{name}-b.service" not in site.runs()
-    machine.systemctl("unmask", f"{name}-b.service")
+    assert {f"{name}-b.service", one} & site.runs().keys() == set()
+    # Not even when all else of the project goes.
+    site.pm_native("remove", name)
+    masks = [path.rpartition("/")[2] for path in site.files()]
+    assert sorted(masks) == sorted([f"{name}-b.service", one])
+    machine.systemctl("unmask", *masks)
 
 
 def test_what_is_not_pruned_or_protected_runs_on_through_apply_and_remove(site: Site) -> None:
     name = site.name
-    site.config(f"[process.a]\nprotect = true\n{SLEEP}[process.b]\n{SLEEP}[process.c]\n{SLEEP}")
+    pool = f"[process.p]\n{SLEEP}instances = {{}}\n"
+    site.config(
+        f"[process.a]\nprotect = true\n{SLEEP}[process.b]\n{SLEEP}[process.c]\n{SLEEP}{pool.format(2)}"
+    )
     site.apply()
     before = site.runs()
-    site.config(f"[process.c]\n{SLEEP}")
+    site.config(f"[process.c]\n{SLEEP}{pool.format(1)}")
     applied = site.applied("--no-prune")
+    # Who left the pool has no link, which would bring it back after each stop of the pool.
     assert applied.steps == [
+        f"write {name}-p.target",
+        f"write {name}-p@.service",
         f"write {name}.target",
         f"link {name}.target.wants/{name}-a.service",
         f"link {name}.target.wants/{name}-b.service",
@@ -101,14 +113,14 @@ def test_what_is_not_pruned_or_protected_runs_on_through_apply_and_remove(site: 
     assert site.runs() == before
     # The target wants them still, at the next boot too.
     wants = site.machine.show(f"{name}.target", "Wants")["Wants"].split()
-    assert sorted(wants) == [f"{name}-{one}.service" for one in "abc"]
+    assert sorted(wants) == [*(f"{name}-{one}.service" for one in "abc"), f"{name}-p.target"]
     applied = site.applied()
-    assert applied.steps[0] == f"stop {name}-b.service"
+    assert applied.steps[:2] == [f"stop {name}-p@2.service", f"stop {name}-b.service"]
     assert applied.drift == [f"{name}-a.service is protected: left alone"]
     site.pm_native("remove", name)
     runs = site.runs()
     assert runs[f"{name}-a.service"] == before[f"{name}-a.service"]
-    assert {f"{name}-b.service", f"{name}-c.service"} & runs.keys() == set()
+    assert {name for name in runs if name.endswith(".service")} == {f"{name}-a.service"}
     assert site.machine.systemctl("is-enabled", f"{name}.target").stdout == "enabled\n"
     site.pm_native("remove", name, "--force")
     assert (site.runs(), site.files()) == ({}, {})
@@ -118,11 +130,14 @@ def test_overrides_are_told_and_stay_in_force(site: Site) -> None:
     machine, unit = site.machine, f"{site.name}-a.service"
     site.config(f'[process.a]\n{SLEEP}limits = {{ open_files = 1000, memory = "100M" }}\n')
     site.apply()
+    path = f"/etc/systemd/system/{unit}.d/mine.conf"
+    text = "[Service]\nLimitNOFILE=2000\nMemoryHigh=1G\n"
+    unread = f"⟳ reload unit files  {unit} changed on disk since it was read\n"
+    machine.write(path, text)
+    # Before anything else has made systemd look at its folders again: 252 does not know of the file yet.
+    assert site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout.startswith(unread)
     machine.systemctl("set-property", f"{site.name}-a.slice", "MemoryMax=200M")
     machine.systemctl("set-property", "--runtime", f"{site.name}-a.slice", "MemoryMax=300M")
-    path = f"/etc/systemd/system/{unit}.d/mine.conf"
-    machine.run(["mkdir", "-p", f"/etc/systemd/system/{unit}.d"])
-    machine.write(path, "[Service]\nLimitNOFILE=2000\nMemoryHigh=1G\n")
     applied = site.applied()
     # The drop-in had not been read yet: that is all there was to do.
     assert applied.steps == ["reload-manager systemd"]
@@ -145,6 +160,15 @@ def test_overrides_are_told_and_stay_in_force(site: Site) -> None:
     assert machine.show(f"{site.name}-a.slice", "MemoryMax") == {"MemoryMax": str(100 * 2**20)}
     assert machine.show(unit, "LimitNOFILE") == {"LimitNOFILE": "2000"}
     assert site.applied("--reconcile").steps == []
+    # It outlives changes of the unit and the unit itself.
+    site.config('[process.a]\ncommand = "/bin/sleep 1000"\n')
+    site.apply("--settle", "0")
+    assert machine.read(path) == text
+    machine.run(["mv", f"/etc/systemd/system/{unit}.d", site.folder])
+    assert site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout.startswith(unread)
+    machine.run(["mv", f"{site.folder}/{unit}.d", "/etc/systemd/system"])
+    site.pm_native("remove", site.name)
+    assert machine.read(path) == text
     machine.run(["rm", "-r", f"/etc/systemd/system/{unit}.d"])
 
 

@@ -73,14 +73,21 @@ def test_shared_socket_stays_open_when_programs_change_and_is_closed_behind_them
     site.config(pool.format("one", ""))
     site.apply()
     socket = site.machine.show(f"{name}.socket", "InvocationID")
-    # Those that wait for an answer while both restart are kept waiting, in the queue of the socket.
-    site.config(pool.format("two", ""))
+    # Those that wait for an answer while both restart are kept waiting, in the queue of the socket; what of its
+    # settings is not of the descriptor changes meanwhile.
+    limit = 'systemd.Socket.TriggerLimitBurst = "123"\n'
+    site.config(pool.format("two", "") + limit)
     answers = answers_during_apply(site, 3410)
     assert set(answers) <= {"one", "two", "ConnectionResetError", "cut", "0"}
     assert {"one", "two"} & {*answers}
-    assert site.machine.show(f"{name}.socket", "InvocationID") == socket
+    assert site.machine.show(f"{name}.socket", "InvocationID", "TriggerLimitBurst") == {
+        **socket,
+        "TriggerLimitBurst": "123",
+    }
 
-    site.config(pool.format("two", ", backlog = 7"))
+    site.config(pool.format("two", ", backlog = 7") + limit)
+    announced = "connections are refused until it is open again"
+    assert announced in site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout
     assert jobs(site) == [
         f"stop {name}@2.service",
         f"stop {name}@1.service",
@@ -121,23 +128,63 @@ def test_removed_instances_do_not_come_back_with_their_target(site: Site) -> Non
     assert machine.systemctl("list-units", "--all", "--plain", "--no-legend", f"{name}-api*").stdout == ""
 
 
-def test_limit_of_a_service_is_in_force_while_it_runs_on_and_leaves_nothing_behind(site: Site) -> None:
+# Each of a process of its own: what a program has from its start, and keeps until it is started again.
+SETTLED = {
+    "CPUAffinity": ("0", "0 1"),
+    "Delegate": ("no", "pids"),
+    "LimitNOFILE": ("1000", "1001"),
+    "Nice": ("5", "6"),
+    "OOMScoreAdjust": ("100", "101"),
+    "ProtectSystem": ("yes", "full"),
+    "SyslogIdentifier": ("one", "two"),
+    "Type": ("exec", "simple"),
+    "UMask": ("0022", "0027"),
+    "User": ("root", "daemon"),
+}
+
+
+def test_what_runs_on_has_its_new_limits_and_times_at_once_and_what_a_start_settles_is_had_by_a_restart(
+    site: Site,
+) -> None:
     machine, unit = site.machine, f"{site.name}-a.service"
     text = (
-        '[process.a]\ncommand = "/bin/sleep infinity"\n'
-        '[process.a.systemd.Service]\nMemoryMax = "{}"\nCPUWeight = "{}"\nTasksMax = "{}"\n'
+        '[process.a]\ncommand = "/bin/sleep infinity"\n[process.a.systemd.Service]\n'
+        'MemoryMax = "{}"\nCPUWeight = "{}"\nTasksMax = "{}"\nTimeoutStopSec = "{}s"\nRestartSec = "{}s"\nKillSignal = "{}"\n'
     )
-    site.config(text.format("100M", 50, 20))
+
+    def settled(which: int) -> str:
+        return "".join(
+            f'[process.{key.lower()}]\ncommand = "/bin/sleep infinity"\nsystemd.Service.{key} = "{values[which]}"\n'
+            for key, values in SETTLED.items()
+        )
+
+    site.config(text.format("100M", 50, 20, 7, 8, "SIGHUP") + settled(0))
     site.apply()
     before = site.runs()
-    site.config(text.format("200M", 60, 30))
-    assert site.applied().steps == [f"write {unit}", "reload-manager systemd"]
-    assert site.runs() == before
-    limits = {"MemoryMax": str(200 << 20), "CPUWeight": "60", "TasksMax": "30"}
-    assert machine.show(unit, *limits) == limits
+    site.config(text.format("200M", 60, 30, 8, 9, "SIGINT") + settled(1))
+    restarted = [f"{site.name}-{key.lower()}.service" for key in SETTLED]
+    steps = site.applied().steps
+    assert steps[-len(restarted) :] == [f"restart {name}" for name in restarted]
+    assert steps[: -len(restarted)] == [
+        *(f"write {name}" for name in (unit, *restarted)),
+        "reload-manager systemd",
+    ]
+    now = site.runs()
+    assert {name for name in before if now.get(name) != before[name]} == {*restarted}
+    pid = machine.show(f"{site.name}-limitnofile.service", "MainPID")["MainPID"]
+    assert "Max open files            1001 " in machine.read(f"/proc/{pid}/limits")
+    wanted = {
+        "MemoryMax": str(200 << 20),
+        "CPUWeight": "60",
+        "TasksMax": "30",
+        "TimeoutStopUSec": "8s",
+        "RestartUSec": "9s",
+        "KillSignal": "2",
+    }
+    assert machine.show(unit, *wanted) == wanted
     machine.systemctl("daemon-reload")
     machine.systemctl("restart", unit)
-    assert machine.show(unit, *limits) == limits
+    assert machine.show(unit, *wanted) == wanted
     assert machine.show(unit, "DropInPaths") == {"DropInPaths": ""}
 
 
@@ -148,8 +195,9 @@ def test_what_requires_a_unit_that_stops_and_starts_comes_back(site: Site) -> No
         f'[process.web]\ncommand = "/bin/sleep infinity"\n'
         f'[process.web.systemd.Unit]\nRequires = "{name}-db.service"\nAfter = "{name}-db.service"\n'
         f'[process.far]\ncommand = "/bin/sleep infinity"\n'
-        f'[process.far.systemd.Unit]\nRequires = "{name}-web.service"\n'
     )
+    drop_in = f"/etc/systemd/system/{name}-far.service.d/mine.conf"
+    site.machine.write(drop_in, f"[Unit]\nRequires={name}-web.service\n")
     site.config(text.replace("{}", "one"))
     site.apply()
     before = site.runs()
@@ -157,6 +205,7 @@ def test_what_requires_a_unit_that_stops_and_starts_comes_back(site: Site) -> No
     site.apply()
     assert site.runs().keys() == before.keys()
     assert site.applied().steps == []
+    site.machine.run(["rm", "-r", drop_in.removesuffix("/mine.conf")])
 
 
 def test_contents_that_a_program_reads_are_a_change_of_it(site: Site) -> None:

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from tests.machine.harness import until
 from tests.machine.sites import new_site, processes
 
 TYPE_CHECKING = False
@@ -118,6 +119,12 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
     assert f"  its output is in {site.folder}/gone.log\n" in said.stdout
     # What a run before this one has left in the journal is not told again.
     assert said.stdout.count(f"{site.name}-gone.service: Failed with result 'exit-code'.") == 1
+    # Nothing of what has failed is left when they go.
+    site.pm_native("remove", site.name)
+    units = ("list-units", "--all", "--plain", "--no-legend", f"{site.name}*")
+    until(
+        lambda: not site.machine.systemctl(*units).stdout, what=lambda: site.machine.systemctl(*units).stdout
+    )
 
 
 def test_missing_program_is_refused_before_anything_is_touched(site: Site) -> None:
