@@ -15,7 +15,7 @@ from pm_native.apply.snapshot import run_ids
 from pm_native.apply.targets import alone
 from pm_native.apply.verify import verify_units
 from pm_native.apply.waiting import run_watched, waits_of
-from pm_native.bus.manager import BusLostError, BusTimeoutError, JobType
+from pm_native.bus.manager import BusLostError, BusTimeoutError, JobMode, JobType
 from pm_native.bus.scheduler import JobSpec, JobStage
 from pm_native.compile.bundle import FileKind
 from pm_native.errors import AccessError, UnavailableError
@@ -196,6 +196,7 @@ class Runner:
             JobSpec(
                 unit=step.subject,
                 type=_JOBS[step.action],
+                mode=JobMode.IGNORE_REQUIREMENTS if step.is_alone else JobMode.REPLACE,
                 within=(place[step.along_with],) if step.along_with in place else (),
             )
             for step in steps

@@ -67,6 +67,7 @@ class Step:
     is_new: bool = False  # WRITE: there is no such file yet
     saved_as: str = ""  # WRITE, DELETE: the name beside it under which what is there now is kept
     along_with: str = ""  # RESTART: the unit whose restart takes this one along
+    is_alone: bool = False  # STOP: what requires the unit, or is in the slice, runs on
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,24 +72,41 @@ class Verdicts:
         self.held: list[str] = []
         self.changed_contents = changed_contents(snapshot)
         self.takers = _takers(self.new_units.values())
-        self.requires = requirements(self.new_units, self.new_files, snapshot.drop_ins)
+        self.beyond = {unit.name: unit for unit in self._beyond()}
+        self.leaving = {
+            name
+            for name, state in self.states.items()
+            if self.is_gone(name) and state.active_state in RUNNING | {"deactivating"}
+        }
+        texts = {name: item.text for name, item in self.new_files.items()}
+        wants = requirements(self.new_units | self.beyond, texts, snapshot.drop_ins)
+        # What systemd goes by when it stops units, before it has read the new files.
+        has = (
+            requirements(self.old_units | self.beyond, self.texts, snapshot.drop_ins)
+            if written or self.leaving
+            else wants
+        )
+        self.requires, self.loaded, self.bound = wants.of, has.of, has.bound
         self.stop_first: dict[str, Step] = {}
+        self.taken_along: set[str] = set()  # by the stops of these
 
     def jobs(self) -> list[Step]:
         """What to reload, restart and start, in the order in which the jobs must be queued."""
         if self.is_offline:
             return []
-        after = {name: (*unit.after, *self.requires[name]) for name, unit in self.new_units.items()}
+        after = {
+            name: (*unit.after, *self.requires[name], *self.loaded.get(name, ()))
+            for name, unit in self.new_units.items()
+        }
         found: dict[str, Step] = {}
         for name in dependencies_first(self.new_units, after):
             if name in self.kept:
                 continue
             if step := self._verdict(self.new_units[name], self.states.get(name), found):
                 found[name] = step
-        for unit in self._beyond():
-            if why := self._why_contested(unit, found):
-                self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
-                found[unit.name] = Step(Action.START, unit.name, why)
+        for unit in self.beyond.values():
+            if step := self._stopped_verdict(unit, found):
+                found[unit.name] = step
             elif unit.name in self.to_start:
                 found[unit.name] = Step(Action.START, unit.name, _LEFT_OUT)
         return list(found.values())
@@ -108,10 +125,12 @@ class Verdicts:
     def stops(self) -> Iterator[Step]:
         """What must stop before its file goes or changes: removed units, the highest instance first."""
         after = {name: unit.after for name, unit in self.old_units.items()}
-        gone = sorted(filter(self.is_gone, self.states), key=_start_order)
-        for name in reversed(dependencies_first(gone, after)):
-            if self.states[name].active_state in RUNNING | {"deactivating"}:
-                yield Step(Action.STOP, name, self.gone)
+        # Else systemd would stop what stays as well, by way of whatever it requires, and that is in what slice.
+        is_alone = any(
+            self.leaving.intersection(self.loaded.get(name, ())) for name in (*self.new_units, *self.beyond)
+        )
+        for name in reversed(dependencies_first(sorted(self.leaving, key=_start_order), after)):
+            yield Step(Action.STOP, name, self.gone, is_alone=is_alone)
         yield from reversed(self.stop_first.values())
 
     def resets(self, jobs: list[Step]) -> Iterator[Step]:
@@ -143,18 +162,31 @@ class Verdicts:
         reason = self._why_old(unit)
         if state is None or state.active_state not in RUNNING:
             return self._start_verdict(unit, state, reason)
-        if why := self._why_contested(unit, found):
-            self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
-            return Step(Action.START, unit.name, why)
+        if step := self._stopped_verdict(unit, found):
+            return step
         for name in self.requires[unit.name]:
-            why = f"requires {name}, which restarts"
-            if name in self.stop_first:
-                return Step(Action.RESTART, unit.name, why)
             if name in found and found[name].action in _RESTARTS:
+                why = f"requires {name}, which restarts"
                 return Step(Action.RESTART, unit.name, why, along_with=name)
         if reason:
             return self._changed_verdict(unit, state, reason)
         return self._unchanged_verdict(unit, state)
+
+    def _stopped_verdict(self, unit: BundleUnit, found: Mapping[str, Step]) -> Step | None:
+        """How a unit that runs comes back after it has stopped for the sake of others."""
+        if why := self._why_bound(unit) or self._why_contested(unit, found):
+            self.stop_first[unit.name] = Step(Action.STOP, unit.name, why)
+            return Step(Action.START, unit.name, why)
+        for name in (*self.requires[unit.name], *self.loaded.get(unit.name, ())):
+            if name in self.stop_first or name in self.taken_along:
+                self.taken_along.add(unit.name)
+                return Step(Action.RESTART, unit.name, f"requires {name}, which restarts")
+        return None
+
+    def _why_bound(self, unit: BundleUnit) -> str:
+        """Why systemd stops a unit that stays when others go, whatever it is asked; "" where it does not."""
+        ends = self.leaving.intersection(self.bound.get(unit.name, ()))
+        return f"is bound to {min(ends)}, which goes" if ends else ""
 
     def _leave_masked(self, unit: BundleUnit, state: UnitState) -> None:
         if unit.file in self.new_files:  # else it has no file of ours, as most slices

@@ -111,16 +111,16 @@ def test_shared_socket_stays_open_when_programs_change_and_is_closed_behind_them
 def test_removed_instances_do_not_come_back_with_their_target(site: Site) -> None:
     machine, name = site.machine, site.name
     pool = '[process.api]\ncommand = "/bin/sleep infinity"\ninstances = {}\n'
-    site.config(pool.format(4))
+    site.config(pool.format(10))
     site.apply()
-    site.config(pool.format(2))
-    site.apply()
+    site.config(pool.format(8))
+    assert jobs(site) == [f"stop {name}-api@10.service", f"stop {name}-api@9.service"]
     machine.systemctl("restart", f"{name}.target", f"{name}-api.target")
     assert (
         machine.systemctl("list-units", "--all", "--plain", "--no-legend", f"{name}-api@*").stdout.count(
             ".service"
         )
-        == 2
+        == 8
     )
     site.config('[process.other]\ncommand = "/bin/sleep infinity"\n')
     site.apply()
@@ -188,24 +188,44 @@ def test_what_runs_on_has_its_new_limits_and_times_at_once_and_what_a_start_sett
     assert machine.show(unit, "DropInPaths") == {"DropInPaths": ""}
 
 
-def test_what_requires_a_unit_that_stops_and_starts_comes_back(site: Site) -> None:
-    name = site.name
-    text = (
+def test_what_requires_a_unit_comes_back_when_that_stops_and_starts_and_runs_on_when_it_goes(
+    site: Site,
+) -> None:
+    machine, name = site.machine, site.name
+    db, bound = f"{name}-db.service", f"{name}-bound.service"
+    needs = {"web": "Requires", "bound": "BindsTo", "pool": "PartOf"}
+    sleeps = {key: f'[process.{key}]\ncommand = "/bin/sleep infinity"\n' for key in (*needs, "far")}
+    sleeps["pool"] += "instances = 1\n"
+    with_db = (
         '[process.db]\ncommand = ["sh", "-c", ": {}; exec sleep infinity"]\non_change = "stop-start"\n'
-        f'[process.web]\ncommand = "/bin/sleep infinity"\n'
-        f'[process.web.systemd.Unit]\nRequires = "{name}-db.service"\nAfter = "{name}-db.service"\n'
-        f'[process.far]\ncommand = "/bin/sleep infinity"\n'
+        + "".join(
+            f'{text}systemd.Unit = {{{{ {needs[key]} = "{db}", After = "{db}" }}}}\n'
+            if key in needs
+            else text
+            for key, text in sleeps.items()
+        )
     )
-    drop_in = f"/etc/systemd/system/{name}-far.service.d/mine.conf"
-    site.machine.write(drop_in, f"[Unit]\nRequires={name}-web.service\n")
-    site.config(text.replace("{}", "one"))
+    drop_in = f"/etc/systemd/system/{name}-far.service.d"
+    machine.write(f"{drop_in}/mine.conf", f"[Unit]\nRequires={name}-web.service\n")
+    site.config(with_db.format("one"))
     site.apply()
+    machine.systemctl("start", f"{name}-pool@7.service")
     before = site.runs()
-    site.config(text.replace("{}", "two"))
+    site.config(with_db.format("two"))
     site.apply()
-    assert site.runs().keys() == before.keys()
+    after = site.runs()
+    assert after.keys() == before.keys()
+    assert {unit for unit in after if unit.endswith(".service") and after[unit] == before[unit]} == set()
     assert site.applied().steps == []
-    site.machine.run(["rm", "-r", drop_in.removesuffix("/mine.conf")])
+    # Without it, and without a word of it in the config: only what is bound to it ends with it, and comes back.
+    site.config("".join(sleeps.values()))
+    site.apply()
+    now = site.runs()
+    services = {unit for unit in after if unit.endswith(".service")}
+    assert {unit for unit in services if now.get(unit) != after[unit]} == {db, bound}
+    assert bound in now
+    assert site.applied().steps == []
+    machine.run(["rm", "-r", drop_in])
 
 
 def test_contents_that_a_program_reads_are_a_change_of_it(site: Site) -> None:
