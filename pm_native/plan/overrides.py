@@ -1,4 +1,4 @@
-"""Drop-ins of the administrator that set what our unit files set, too: never touched, but told."""
+"""Drop-ins of the administrator that set what our unit files set, too, and all of `set-property`: told, and left alone."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 
 def overrides(wanted: Bundle, snapshot: Snapshot) -> Iterator[tuple[DropIn, Drift]]:
-    """Each drop-in that changes a setting of ours, and the words; what it adds to ours is the administrator's own."""
+    """Each drop-in that changes a setting of ours, and the words; what it adds to ours is the administrator's own.
+
+    What `systemctl set-property` made is told whatever it sets: it was meant for the unit as it runs.
+    """
     if not snapshot.drop_ins:
         return
     texts = {item.name: item.text for item in wanted.files}
     file_of = {unit.name: unit.file for unit in wanted.units}
     for item in snapshot.drop_ins:
-        units = [name for name in item.units if file_of.get(name, "") in texts]
+        units = [
+            name for name in item.units if name in file_of and (item.is_property or file_of[name] in texts)
+        ]
         if not units:
             continue
         more = f" (and {len(units) - 1} more)" if len(units) > 1 else ""
-        if what := _what(item, texts[file_of[units[0]]]):
+        if what := _what(item, texts.get(file_of[units[0]], "")):
             hint = (
                 "--reconcile takes it back" if item.is_property else "a drop-in counts more than the config"
             )
@@ -49,7 +54,11 @@ def _what(item: DropIn, ours: str) -> str:
         for setting in theirs.settings()
         if setting.directive in mine and _is_override(setting, mine[setting.directive])
     ]
-    return f"has another {', '.join(dict.fromkeys(found))} by {item.path}" if found else ""
+    if found:
+        return f"has another {', '.join(dict.fromkeys(found))} by {item.path}"
+    if item.is_property and (added := [f"{setting.directive.name}=" for setting in theirs.settings()]):
+        return f"has {', '.join(dict.fromkeys(added))} by {item.path}"
+    return ""
 
 
 def _is_override(setting: Setting, ours: list[Setting]) -> bool:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 _ABOUT_TO_START = frozenset({"start", "restart"})
 _RESTARTS = frozenset({Action.RESTART, Action.ROLL})
 _STARTS = _RESTARTS | {Action.START}
+_FAILED = "it has failed"
 _LEFT_OUT = "the last apply did not get to it"
 _HELD = "its settings changed in an apply before"
+_STRANGER = "what runs under its name is not ours"
 
 
 class Verdicts:
@@ -214,7 +216,7 @@ class Verdicts:
             what = f"is at work on its old settings, its next run takes the new: {reason}"
             self._tell(unit.name, what, is_firm=False)
             return None
-        match self._policy(unit):
+        match OnChange.RESTART if reason == _STRANGER else self._policy(unit):
             case OnChange.KEEP if not state.is_between_runs:
                 self.held.append(unit.name)
                 what = f"runs on old settings, as on_change = keep says: {reason}"
@@ -263,9 +265,9 @@ class Verdicts:
         return "\nExecReload=" in self.new_files[unit.file].text
 
     def _start_verdict(self, unit: BundleUnit, state: UnitState | None, reason: str) -> Step | None:
-        if unit.name in self.to_start:
-            return Step(Action.START, unit.name, _LEFT_OUT)
         has_failed = state is not None and state.active_state == "failed"
+        if unit.name in self.to_start:
+            return Step(Action.START, unit.name, _FAILED if has_failed else _LEFT_OUT)
         if not unit.start:
             if has_failed:
                 hint = f"journalctl {self.option}-u {unit.name}"
@@ -290,7 +292,7 @@ class Verdicts:
     def _why_start(self, unit: BundleUnit, *, has_failed: bool) -> str:
         """Why a unit that is down starts, other than that somebody stopped it; "" where it does not."""
         if has_failed:
-            return "it has failed"
+            return _FAILED
         if unit.name not in self.old_units:
             return "new"
         if not self.complete:
@@ -317,6 +319,8 @@ class Verdicts:
         step = self.written.get(unit.file)
         if step is not None and (needs_restart(step.changes) or self._changed_unseen(unit.file)):
             return step.reason
+        if step is not None and step.is_new and unit.file not in self.old_files and _has_own_process(unit):
+            return _STRANGER
         for name in unit.files:
             step = self.written.get(name)
             if step is None or self.texts.get(name) == self.new_files[name].text:
@@ -350,6 +354,11 @@ def _takers(units: Iterable[BundleUnit]) -> dict[str, list[BundleUnit]]:
         for name in filter(_is_socket, unit.after):
             found.setdefault(name, []).append(unit)
     return found
+
+
+def _has_own_process(unit: BundleUnit) -> bool:
+    """Whether the unit keeps the settings that it was started with: all others take those of a new file at once."""
+    return unit.name.endswith((".service", ".socket"))
 
 
 def _is_socket(name: str) -> bool:

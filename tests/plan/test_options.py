@@ -276,6 +276,11 @@ def test_drop_ins_that_override_are_told_and_those_that_add_are_not() -> None:
     drop_ins += [
         DropIn(path="/d/hidden.conf", units=("shop-web.service",), text=None),
         DropIn(path="/d/no-file-of-ours.conf", units=("shop-web.slice",), text="[Slice]\nMemoryMax=1G\n"),
+        DropIn(
+            path="/etc/systemd/system.control/shop-web.service.d/50-Tasks.conf",
+            units=("shop-web.service",),
+            text="[Service]\nTasksMax=9\n",
+        ),
     ]
     plan = make_plan(bundle, replace(after_apply(bundle), drop_ins=tuple(drop_ins)))
     why = "(a drop-in counts more than the config)"
@@ -288,6 +293,10 @@ def test_drop_ins_that_override_are_told_and_those_that_add_are_not() -> None:
             f"line 2: neither a section nor a setting: 'Nice' {why}"
         ),
         f"shop-web.service has a drop-in that cannot be read by you: /d/hidden.conf {why}",
+        (
+            "shop-web.service has TasksMax= by /etc/systemd/system.control/shop-web.service.d/50-Tasks.conf "
+            "(--reconcile takes it back)"
+        ),
     ]
 
 

@@ -237,6 +237,16 @@ def test_autostart_turned_on_starts_and_turned_off_stops_nothing() -> None:
     assert steps(make_plan(off, after_apply(on))) == []
 
 
+@pytest.mark.parametrize("policy", OnChange)
+def test_what_runs_under_a_new_name_without_a_file_is_not_ours_and_gives_way(policy: OnChange) -> None:
+    bundle = one(service_text(service="ExecReload=/bin/true\n"), on_change=policy)
+    host = replace(after_apply(bundle), installed=None, files={})
+    assert steps(make_plan(bundle, host))[-2:] == [
+        RELOAD,
+        "restart shop-web.service: what runs under its name is not ours",
+    ]
+
+
 def test_file_that_has_gone_comes_back_and_what_runs_runs_on() -> None:
     host = after_apply(one())
     host = replace(host, files={"shop.target": host.files["shop.target"]})
