@@ -128,9 +128,17 @@ def _as_root(arguments: Sequence[str]) -> str:
 
 def run_process() -> None:
     """Run the command line of this process, or complete one for a shell, and exit."""
+    _open_standard_streams()
     if COMPLETION_VARIABLE in os.environ:
         cli.main(prog_name="pm-native", complete_var=COMPLETION_VARIABLE)
     _leave(run(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Have those that whoever started us has closed lead nowhere: the next file to be opened would take their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end
 
 
 def _leave(code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,16 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback() -> None:
         1,
         "error: cannot write the output: No space left on device\n",
     )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_change_nothing_else(closed: str) -> None:
+    words = f"exec {shlex.quote(sys.executable)} -m pm_native schema {closed}"
+    run = subprocess.run(
+        ["sh", "-c", words],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr, bool(run.stdout)) == (0, "", closed == "2>&-")

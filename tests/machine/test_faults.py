@@ -72,6 +72,13 @@ def test_second_apply_at_the_same_time_names_the_holder_which_goes_on_when_nobod
     site.config(SLOW.format("slow"))
     with applying(site, f"{site.name}-slow.service") as run:
         said = site.apply(code=75).stderr
+        for command in (
+            ["rollback", "--project", site.name],
+            ["remove", site.name],
+            ["repair", site.name],
+            ["scale", "slow=2"],
+        ):
+            assert site.pm_native(*command, code=75).stderr == said
         holder, _, rest = said.partition(") is changing this project")
         words, _, pid = holder.rpartition(" ")
         # Its terminal is closed.
