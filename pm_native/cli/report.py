@@ -122,7 +122,10 @@ def envelope(result: Result) -> dict[str, object]:
 
 
 def diagnostic_data(item: Diagnostic) -> dict[str, object]:
-    """A diagnostic for programs."""
+    """A diagnostic for programs, no secret in it."""
+    from pm_native.cli.mask import shielded  # noqa: PLC0415 - where something is wrong only
+
+    item = shielded(item)
     span = item.span
     return {
         "severity": item.severity.value,
@@ -140,6 +143,10 @@ def diagnostic_data(item: Diagnostic) -> dict[str, object]:
 def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str = "full") -> None:
     """Print diagnostics in one of FORMATS: json and github to stdout, where programs look for them."""
     items = tuple(diagnostics)
+    if items:
+        from pm_native.cli.mask import shielded  # noqa: PLC0415 - where something is wrong only
+
+        items = tuple(map(shielded, items))
     match diagnostic_format:
         case "json":
             echo(
@@ -164,7 +171,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str 
 
 def full_text(item: Diagnostic, style: Style) -> str:
     """A diagnostic with its line of the source (no secret in it), a caret under the place, and the way out."""
-    from pm_native.cli.mask import masked  # noqa: PLC0415 - where something is wrong only
+    from pm_native.cli.mask import masked_line  # noqa: PLC0415 - where something is wrong only
 
     colour = _COLOURS[item.severity]
     span = item.span
@@ -172,7 +179,7 @@ def full_text(item: Diagnostic, style: Style) -> str:
     lines = [
         f"{place} {style(f'{item.severity}:', 'bold', colour)} {printable(item.message, has_layout=True)} {style(f'[{item.code}]', 'dim')}"
     ]
-    source = masked(span.source.line(span.line)) if span.line and not span.source.is_secret else ""
+    source = masked_line(span.source, span.line) if span.line and not span.source.is_secret else ""
     if source.strip():
         # Tabs keep the caret in place when they are kept in the padding.
         start = max(0, span.column - 1)

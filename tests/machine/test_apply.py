@@ -170,10 +170,14 @@ def test_environment_file_reaches_the_program_exactly_and_is_for_root_alone(site
     site.apply()
     found = site.environment(f"{site.name}-web.service")
     assert {name: found.get(name) for name in values} == values
-    mode = site.machine.run(
-        ["stat", "-c", "%a %U", f"/etc/pm-native/{site.name}/{site.name}-web.env"]
-    ).stdout
-    assert mode == "600 root\n"
+    path = f"/etc/pm-native/{site.name}/{site.name}-web.env"
+    assert site.machine.run(["stat", "-c", "%a %U", path]).stdout == "600 root\n"
+    # Others could read it for a while: closed again, and nobody restarts for that.
+    runs = site.runs()
+    site.machine.run(["chmod", "644", path])
+    assert site.applied().steps == [f"write {site.name}-web.env"]
+    assert site.machine.run(["stat", "-c", "%a %U", path]).stdout == "600 root\n"
+    assert site.runs() == runs
     assert site.machine.run(["stat", "-c", "%a", f"/etc/pm-native/{site.name}"]).stdout == "700\n"
 
 

@@ -284,8 +284,10 @@ def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: 
     assert lacks == ([] if machine.version >= 254 else [6])
     shown = site.pm_native("generate", *source, "--systemd-version", "257").stderr
     assert "max_delay" not in shown
-    for verb in ("generate", "explain"):
-        envelope(verb, *source)
+    made = envelope("generate", *source)["data"]
+    assert isinstance(made, dict)
+    assert made["systemd_version"] == machine.version  # auto: that of the host
+    envelope("explain", *source)
     plan = envelope("plan", *source, code=2)["data"]
     assert isinstance(plan, dict)
     envelope("apply", *source, "--settle", "0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from hashlib import sha256
 
 import pytest
 
@@ -43,19 +44,33 @@ def site(host_machine: Machine) -> Iterator[Site]:
 
 def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
     machine, config = site.machine, f"{site.folder}/pm-native.toml"
-    site.config(FINE)
+    site.config(f'{FINE}environment_files = ["{site.folder}/a.env"]\n')
+    site.write("a.env", "KEY=1\n")
+    site.pm_native("generate", "-f", "pm-native.toml")
+    site.pm_native("plan", "-f", "pm-native.toml", "-o", "saved.plan", code=2)
 
-    def refused(words: str, *, caller: str = "") -> None:
-        done = machine.pm_native(
-            *("apply", "-f", config), env={"SUDO_UID": caller} if caller else None, check=False, cwd="/"
+    def refused(words: str, *given: str, caller: str = "") -> None:
+        command = ("apply", *(given or ("-f", config)))
+        environment = {"SUDO_UID": caller} if caller else None
+        done = machine.pm_native(*command, env=environment, check=False, cwd=site.folder)
+        assert (done.returncode, [line for line in done.stderr.splitlines() if "error: " in line]) == (
+            77,
+            [f"error: root acts on nothing {words}"],
         )
-        assert (done.returncode, done.stdout) == (77, "")
-        assert done.stderr.startswith(f"error: root acts on nothing {words}\n  hint: ")
         assert site.files() == {}
 
-    machine.run(["chmod", "o+w", site.folder])
-    refused(f"that others can write: {site.folder} is open to everybody")
-    machine.run(["chmod", "o-w", site.folder])
+    made = f"build/systemd/{site.name}-a.service"
+    for path, given in {
+        site.folder: (),
+        config: (),
+        f"{site.folder}/a.env": (),
+        f"{site.folder}/{made}": ("--from", "build/systemd"),
+        f"{site.folder}/saved.plan": ("saved.plan",),
+        site.units: (),
+    }.items():
+        machine.run(["chmod", "o+w", path])
+        refused(f"that others can write: {path} is open to everybody", *given)
+        machine.run(["chmod", "o-w", path])
     machine.run(["usermod", "--append", "--groups", "users", "nobody"])
     machine.run(["chgrp", "users", config])
     machine.run(["chmod", "g+w", config])
@@ -89,7 +104,7 @@ def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
 
 def test_no_secret_is_in_what_is_said_or_where_others_can_read(site: Site) -> None:
     said = use_all(site)
-    assert len(said) == 2 * 18
+    assert len(said) == 2 * 19
     assert [text for text in said if "hunter2" in text] == []
     # What a program prints moves no cursor of root's.
     assert [text for text in said if "\x1b" in text] == []
@@ -109,10 +124,11 @@ def test_no_secret_is_in_what_is_said_or_where_others_can_read(site: Site) -> No
     assert "hunter2" not in journal
     # As root: where they are, each file and folder for root alone.
     found = machine.run(look.split(), check=False).stdout.split()
+    manifest = f"{site.folder}/build/systemd/pm-native-manifest.json"  # it has hashes, by which one could be guessed
     ours = (f"/etc/pm-native/{site.name}", f"/var/lib/pm-native/{site.name}/generations", site.folder)
     assert [path for path in found if not path.startswith(ours)] == []
     assert len([path for path in found if path.endswith(".env")]) > 6
-    assert set(machine.run(["stat", "--format=%a", *found]).stdout.split()) == {"600"}
+    assert set(machine.run(["stat", "--format=%a", *found, manifest]).stdout.split()) == {"600"}
     assert machine.run(["stat", "--format=%a", *ours]).stdout.split() == ["700", "700", "755"]
 
 
@@ -131,10 +147,15 @@ def test_records_are_closed_to_others_who_see_what_runs_by_the_unit_files(site: 
         cwd="/",
     )
     machine.run([*ours, "apply", saved, "--settle", "0"], env={"SUDO_UID": NOBODY}, cwd="/")
-    site.pm_native("scale", "a=3", "--settle", "0")
     places = [f"/var/lib/pm-native/{site.name}", f"/etc/pm-native/{site.name}"]
-    modes = machine.run(["find", *places, "-printf", "%y %m\\n"]).stdout.splitlines()
-    assert set(modes) == {"d 700", "f 600"}
+    find = ["find", *places, "-printf", "%y %m\\n"]
+    assert set(machine.run(find).stdout.splitlines()) == {"d 700", "f 600"}
+    site.pm_native("scale", "a=3", "--settle", "0")
+    assert set(machine.run(find).stdout.splitlines()) == {"d 700", "f 600"}
+    # The record of what is installed has nothing to guess a value by.
+    digest = sha256(machine.read(f"/etc/pm-native/{site.name}/{site.name}-a.env").encode()).hexdigest()
+    record = machine.read(f"/var/lib/pm-native/{site.name}/current.json")
+    assert (f"{site.name}-a.env" in record, digest in record) == (True, False)
     shown = {}
     for who in ([], nobody):
         said = machine.run([*who, *ours, "status", site.name, "--json"], cwd="/").stdout
@@ -187,7 +208,8 @@ def use_all(site: Site) -> list[str]:
     run("plan", *source, code=2)
     run("apply", "--atomic", *source, *settle, code=4)  # back to what fails, too
     run("apply", *source, *settle, code=4)
-    run("diff", "--project", site.name)
+    run("diff", "6", "--project", site.name)
+    assert f"{site.name}-web.env differs (its variables are not shown)\n" in said[-2]
     run("history", site.name)
     run("status", site.name, code=4)
     run("rollback", "5", "--project", site.name, *settle, code=4)
@@ -195,12 +217,14 @@ def use_all(site: Site) -> list[str]:
     machine.write(edited, machine.read(edited) + 'MORE="hunter2-edited"\n', mode=0o600)
     run("plan", *source, code=2)
     run("restart", site.name, *settle, code=4)
-    config("", 'KEY="hunter2-web\n')
+    config("", 'PLAIN="hunter2-web\n')
     run("plan", *source, code=78)
     site.write(
         "pm-native.toml", '[project]\nname = "x"\nenvironment = { API_KEY = ["hunter2"] }\n', mode=0o600
     )
     run("plan", *source, code=78)
+    site.write("pm-native.toml", "[process.a.environment]\nAPI_KEY = hunter2\n", mode=0o600)
+    run("check", *source, code=78)
     return said
 
 
@@ -213,6 +237,10 @@ def test_unit_of_a_package_or_made_at_run_time_is_not_hidden(site: Site) -> None
     assert machine.show("apt-daily.service", "FragmentPath") == before
     unit = f"{site.name}-a.service"
     machine.write(f"/run/systemd/system/{unit}", "[Service]\nExecStart=/bin/sleep infinity\n")
+    # Nor does a name lead elsewhere, or to what systemd itself has.
+    for name in ("../../etc", "multi-user"):
+        site.write("name.toml", f'[project]\nname = "{name}"\n{FINE}')
+        site.apply("-f", "name.toml", code=78)
     site.config(FINE)
     said = site.apply(code=1).stderr
     assert f"/run/systemd/system/{unit} (made at run time: ours would hide it)" in said
