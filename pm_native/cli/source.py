@@ -79,7 +79,11 @@ def load_source(
     path, kind = find_source(options, messages)
     if trust is not None:
         _check(path, trust)  # before it is read
-    return load_from(path, kind, options, problems)
+    project = load_from(path, kind, options, problems)
+    if trust is not None:
+        for library in project.libraries:  # the sources are looked at where they are compared
+            _check(Path(library), trust)
+    return project
 
 
 def _check(path: Path, trust: Trust) -> None:

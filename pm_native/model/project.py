@@ -269,7 +269,8 @@ class Ipc:
 class Project:
     """All of one config. `source_path` is the absolute path of the config file, `monitor` who makes health checks.
 
-    `ipc` None: no messages between the processes.
+    `ipc` None: no messages between the processes. `libraries` are the files that a config which is a program has loaded
+    beside `sources`: of packages, whose changes are not its own.
     """
 
     name: str
@@ -280,6 +281,7 @@ class Project:
     ipc: Ipc | None = None
     processes: tuple[Process, ...] = ()
     sources: tuple[SourceFile, ...] = ()
+    libraries: tuple[str, ...] = ()
     package: Package = field(default_factory=Package)
     lock: LockFile | None = None
     span: Span = NOWHERE

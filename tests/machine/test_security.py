@@ -86,6 +86,13 @@ def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
         done = machine.pm_native(verb, "-f", f"{site.folder}/ecosystem.config.js", check=False, cwd="/")
         assert (done.returncode, "root acts on nothing of others: " in done.stderr) == (77, True)
     assert not machine.path(f"/run/{site.name}.ran").exists()
+    # Nor is anything applied that such a program had a part in.
+    mine = f"/srv/{site.name}-js"
+    machine.write(f"{mine}/ecosystem.config.js", "require('theirs'); module.exports = {apps: []}\n")
+    machine.write(f"{mine}/node_modules/theirs/index.js", "")
+    machine.run(["chown", "-R", "nobody", f"{mine}/node_modules/theirs"])
+    done = machine.pm_native("apply", "-f", f"{mine}/ecosystem.config.js", check=False, cwd="/")
+    assert f"root acts on nothing of others: {mine}/node_modules/theirs belongs to nobody\n" in done.stderr
     machine.run(["mkfifo", f"{site.folder}/pipe.toml"])
     done = machine.pm_native("check", "-f", f"{site.folder}/pipe.toml", check=False, cwd="/")
     assert (done.returncode, "it is a pipe, a socket or a device" in done.stderr) == (78, True)
@@ -237,6 +244,13 @@ def test_unit_of_a_package_or_made_at_run_time_is_not_hidden(site: Site) -> None
     assert machine.show("apt-daily.service", "FragmentPath") == before
     unit = f"{site.name}-a.service"
     machine.write(f"/run/systemd/system/{unit}", "[Service]\nExecStart=/bin/sleep infinity\n")
+    # Nor does a generated set that somebody edited name what is not the project's.
+    site.write("set.toml", f'[project]\nname = "{site.name}"\n{FINE}')
+    site.pm_native("generate", "-f", "set.toml")
+    manifest = f"{site.folder}/build/systemd/pm-native-manifest.json"
+    machine.write(manifest, machine.read(manifest).replace(f"{site.name}-a.service", "ssh.service"))
+    said = site.apply("--from", "build/systemd", code=1).stderr
+    assert f"names a file that is not of project '{site.name}': 'ssh.service'" in said
     # Nor does a name lead elsewhere, or to what systemd itself has.
     for name in ("../../etc", "multi-user"):
         site.write("name.toml", f'[project]\nname = "{name}"\n{FINE}')

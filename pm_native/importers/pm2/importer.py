@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +31,14 @@ _DATA = re.compile(
 )
 _STEMS = ("ecosystem.config", "pm2.config")
 _TOP_LEVEL = frozenset({"apps", "pm2", "deploy", "static"})
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What a config that is a program has loaded: files of its own, and those of packages."""
+
+    files: list[SourceFile] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -87,8 +95,8 @@ class Pm2Importer:
         source = read_source(path, name, problems, max_bytes=max_bytes(path))
         if source is None:
             return None
-        files: list[SourceFile] = []
-        root = self._tree(path, source, options, files, problems)
+        loaded = _Loaded()
+        root = self._tree(path, source, options, loaded, problems)
         if root is None:
             return None
         base = path.absolute().parent
@@ -111,7 +119,8 @@ class Pm2Importer:
             source_path=str(path.absolute()),
             directory=folder,
             processes=(*processes, *restart_tasks(processes, reader.timed, project)),
-            sources=(source_file(path, source), *files),
+            sources=(source_file(path, source), *loaded.files),
+            libraries=tuple(loaded.libraries),
             span=source.whole(),
         )
 
@@ -120,14 +129,14 @@ class Pm2Importer:
         path: Path,
         source: Source,
         options: ImportOptions,
-        files: list[SourceFile],
+        loaded: _Loaded,
         problems: Diagnostics,
     ) -> Node | None:
-        """What the config says; `files` gets what else was read for it."""
+        """What the config says; `loaded` gets what else was read for it."""
         from pm_native.syntax import parse_json5, parse_yaml  # noqa: PLC0415 - the parsers load on first use
 
         if is_program(path):
-            return self._evaluated(path, source, options, files, problems)
+            return self._evaluated(path, source, options, loaded, problems)
         if path.suffix in {".yml", ".yaml"}:
             from pm_native.importers.yaml_1_2 import as_yaml_1_2  # noqa: PLC0415 - for YAML only
 
@@ -145,7 +154,7 @@ class Pm2Importer:
         path: Path,
         source: Source,
         options: ImportOptions,
-        files: list[SourceFile],
+        loaded: _Loaded,
         problems: Diagnostics,
     ) -> Node | None:
         from pm_native.importers.pm2.evaluate import evaluate  # noqa: PLC0415 - for programs only
@@ -156,9 +165,13 @@ class Pm2Importer:
             return None
         for file in sorted(evaluated.files):
             other = Path(file)
-            if "node_modules" not in other.parts and other != path.resolve() and other.is_file():
+            if other == path.resolve() or not other.is_file():
+                continue
+            if "node_modules" in other.parts:
+                loaded.libraries.append(file)
+            else:
                 digest = sha256(other.read_bytes()).hexdigest()
-                files.append(SourceFile(path=file, sha256=digest))
+                loaded.files.append(SourceFile(path=file, sha256=digest))
         _tell_dropped(evaluated.dropped, source, problems)
         return locate(evaluated.value, source)
 
