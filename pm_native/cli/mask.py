@@ -18,7 +18,9 @@ _ASSIGNED = re.compile(
 )
 _PASSWORD_IN_URL = re.compile(r"(?<=://)(?P<user>[^/\s:@]*:)(?P<password>[^/\s@]+)(?=@)")
 # A line that begins with a name and its value, so that it does not go on with the value of a line above; a section.
-_BEGINS = re.compile(r"""\s*(?:-\s+)?[{,]?\s*["']?[A-Za-z_][\w.-]*["']?\s*(?::(?=\s|$)|=(?=[\s"'\[{]))""")
+_BEGINS = re.compile(
+    r"""\s*(?:-\s+)?[{,]?\s*["']?[A-Za-z_][\w.-]*["']?\s*(?::(?=[\s"'\[{]|$)|=(?=[\s"'\[{]))"""
+)
 _SECTION = re.compile(r"\s*\[\[?[A-Za-z_][^\]]*\]\]?\s*(?:[#;].*)?$")
 _NAMED = re.compile(r"""([A-Za-z_]\w*)["']?\s*[=:]""")
 _LINES_MAX = 200  # how far up the name of a value is looked for
@@ -85,13 +87,12 @@ def shielded(item: Diagnostic) -> Diagnostic:
     if not number or source.is_secret:
         return item
     line = source.line(number)
+    pairs = groupby(zip(line, masked_line(source, number), strict=True), lambda pair: pair[0] != pair[1])
+    hidden = ["".join(char for char, _ in group) for is_hidden, group in pairs if is_hidden]
+    words = {word for text in hidden for word in (text, *re.findall(r"\w+", text)) if len(word) >= _WORD_MIN}
     message, hint = item.message, item.hint
-    for is_hidden, pairs in groupby(
-        zip(line, masked_line(source, number), strict=True), lambda pair: pair[0] != pair[1]
-    ):
-        word = "".join(char for char, _ in pairs)
-        if is_hidden and len(word) >= _WORD_MIN:
-            message, hint = message.replace(word, "***"), hint.replace(word, "***")
+    for word in sorted(words, key=len, reverse=True):
+        message, hint = message.replace(word, "***"), hint.replace(word, "***")
     return (
         item if (message, hint) == (item.message, item.hint) else replace(item, message=message, hint=hint)
     )

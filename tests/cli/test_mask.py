@@ -49,6 +49,7 @@ def test_value_that_looks_secret_is_not_shown(line: str, shown: str) -> None:
     [
         ('API_KEY = """\nhunter2 x\n"""\n', 2, "******* *"),
         ('"environment": {"API_KEY":\n "hunter2"}', 2, ' "*******"}'),
+        ('{"a":{"API_KEY":\n["hunter2\\q"]}}', 2, '["*********"]}}'),
         ("  API_KEY:\n    - hunter2\n", 2, "    * *******"),
         ("-----KEY\nAPI_KEY: |\n  aGk=\n  aGk=\n", 4, "  ****"),
         ('API_KEY = "x"\n[process.b]\n', 2, "[process.b]"),
@@ -73,6 +74,10 @@ def test_message_does_not_say_what_the_line_hides() -> None:
     hidden = replace(item, message="*** is no TOML value", hint='in quotes: "***"')
     assert shielded(item) == hidden
     assert diagnostic_data(item) == diagnostic_data(hidden)
+    tagged = Source("pm-native.yaml", "API_KEY: !hunter2 x\n")
+    assert shielded(
+        replace(item, span=Span(tagged, 1, 10, 18), message="the tag !hunter2 is not read")
+    ).message == ("the tag !*** is not read")
     elsewhere = replace(item, span=Span(source, 2, 8, 15))
     assert shielded(elsewhere) is elsewhere
     for form, shown in (
