@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from tests.machine.sites import Site
 
-# Takes the socket that it was given, or opens a port of its own, and says which of its versions it is.
+# Takes the socket that it was given, or opens a port of its own, and says which of its versions it is. The second instance
+# of the version `two` takes its time to end: by then the first is back where nobody waits for both.
 SERVER = """\
-import os, socket, sys
+import os, signal, socket, sys, time
+def end(*_):
+    time.sleep(0.4 if sys.argv[1] == "two" and "@2." in open("/proc/self/cgroup").read() else 0)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
 if os.environ.get("LISTEN_FDS"):
     listener = socket.socket(fileno=3)
 else:
