@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pm_native.apply.ownership import file_path
 from pm_native.apply.save import save_beside
-from pm_native.apply.snapshot import file_path
 from pm_native.compile.bundle import FileKind
 from pm_native.errors import AccessError
 from pm_native.plan.make import link_name

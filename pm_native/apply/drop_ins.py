@@ -9,7 +9,6 @@ from pathlib import Path
 from pm_native.errors import AccessError
 from pm_native.plan.model import DropIn
 from pm_native.state.files import read_text
-from pm_native.unit.name import Scope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,13 +52,13 @@ def find_drop_ins(layout: Layout, units: Collection[str], since_ns: int) -> Drop
 
 
 def _bases(layout: Layout) -> Iterator[Path]:
-    """Where administrators' drop-ins are; `systemctl set-property` has folders of its own (systemd.unit(5))."""
-    scope = layout.scope.value
-    if layout.scope is Scope.USER:
-        yield layout.root / "etc/systemd/user"
-    for folder in dict.fromkeys((*layout.above, layout.units, layout.runtime / "systemd" / scope)):
-        yield folder
-        yield folder.parent / f"{scope}.control"
+    """Where administrators' drop-ins are, those of `systemctl set-property` too, the first to count first."""
+    theirs = {
+        layout.root / "etc/systemd/user",
+        layout.units,
+        layout.runtime / "systemd" / layout.scope.value,
+    }
+    return (folder for folder in layout.load_path if folder in theirs or folder in layout.above)
 
 
 def _folders(base: Path) -> list[Path]:

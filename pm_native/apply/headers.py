@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pm_native.apply.snapshot import project_of
+from pm_native.apply.ownership import project_of
 from pm_native.compile.bundle import Bundle, BundleUnit, FileKind, Installed, bundle_file, recorded
 from pm_native.errors import AccessError
 from pm_native.model.record import SourceFile

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from hashlib import sha256
 
 from pm_native.apply.contents import digests
 from pm_native.apply.drop_ins import changed_ns, find_drop_ins
 from pm_native.apply.failures import failed_lately
+from pm_native.apply.ownership import Ownership, file_path
 from pm_native.apply.properties import one_property
 from pm_native.apply.runs import relapsed
 from pm_native.compile.bundle import FileKind
-from pm_native.compile.unit_file import MADE_BY
 from pm_native.plan.make import link_name
-from pm_native.plan.model import Foreign, Snapshot, TakenBy
+from pm_native.plan.model import Snapshot
 from pm_native.state.files import read_text
 from pm_native.state.store import Store
 
@@ -29,23 +27,8 @@ if TYPE_CHECKING:
     from pm_native.plan.model import DropIn
     from pm_native.state.layout import Layout
 
-# Where units of packages live; one of ours must not hide one of theirs (systemd.unit(5), UNIT FILE LOAD PATH).
-_VENDOR_DIRECTORIES = {
-    "system": ("usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"),
-    "user": ("etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"),
-}
-# Where units are made that systemd takes before any file: by systemd-run and the like, by early generators.
-_EARLY_DIRECTORIES = ("transient", "generator.early")
-# Where units are made at run time, which one of ours would hide as well: by hand, by generators, of init scripts.
-_RUNTIME_DIRECTORIES = ("{}", "generator", "generator.late")
-_PROJECT = re.compile(rf"# {MADE_BY}: project=(\S+) ")
 _WORKING_DIRECTORY = "\nWorkingDirectory=/"
 _OTHER_ROOTS = ("\nRootDirectory=", "\nRootImage=")
-
-
-def file_path(layout: Layout, project: str, kind: FileKind | None, name: str) -> Path:
-    """Where a file of a bundle lives."""
-    return (layout.environment(project) if kind is FileKind.ENVIRONMENT else layout.units) / name
 
 
 async def take_snapshot(
@@ -54,11 +37,9 @@ async def take_snapshot(
     """The snapshot; `manager` None: offline, no states."""
     bundles = [bundle for bundle in (wanted, installed.bundle if installed else None) if bundle is not None]
     files = {item.name: item for bundle in reversed(bundles) for item in bundle.files}
-    unit_files = [name for name, item in files.items() if item.kind is FileKind.UNIT]
+    ownership = Ownership(layout, project, wanted, installed)
     masked = {
-        name
-        for name in unit_files
-        if any(_is_mask(folder / name) for folder in (layout.units, *layout.above))
+        name for name, item in files.items() if item.kind is FileKind.UNIT and ownership.is_masked(name)
     }
     files = {name: item for name, item in files.items() if name not in masked}
     texts: dict[str, str] = {}
@@ -99,7 +80,7 @@ async def take_snapshot(
         files=texts,
         links=dict(_links(layout, bundles)),
         directories=frozenset(_directories(layout, wanted)),
-        foreign=dict(_foreign(layout, project, files.values(), texts, installed)),
+        foreign=dict(ownership.foreign(files.values(), texts)),
         masked=frozenset(masked),
         unreadable=frozenset(unreadable),
         exposed=frozenset(exposed),
@@ -220,15 +201,6 @@ def _is_exposed(path: Path) -> bool:
     return bool(status.st_mode & 0o077) or status.st_uid != os.geteuid()
 
 
-def _is_there(path: Path) -> bool:
-    return path.is_symlink() or path.exists()
-
-
-def _is_mask(path: Path) -> bool:
-    """Whether the administrator masked the unit (systemd.unit(5)): a decision, kept as it is."""
-    return path.is_symlink() and str(path.readlink()) == "/dev/null"
-
-
 def _links(layout: Layout, bundles: list[Bundle]) -> Iterator[tuple[str, str]]:
     for bundle in bundles:
         for unit, target in bundle.wanted_by.items():
@@ -241,81 +213,3 @@ def _directories(layout: Layout, wanted: Bundle | None) -> Iterator[str]:
     for item in wanted.directories if wanted else ():
         if (layout.root / item.path.lstrip("/")).is_dir():
             yield item.path
-
-
-def _foreign(
-    layout: Layout,
-    project: str,
-    files: Iterable[BundleFile],
-    texts: Mapping[str, str],
-    installed: Installed | None,
-) -> Iterator[tuple[str, Foreign]]:
-    """Files in the way that are not ours, by manifest and header."""
-    owned = {item.name for item in installed.bundle.files} if installed else set()
-    scope = layout.scope.value
-    hidden = {layout.root / directory: "of a package" for directory in _VENDOR_DIRECTORIES[scope]}
-    runtime = [layout.runtime / "systemd" / name.format(scope) for name in _RUNTIME_DIRECTORIES]
-    hidden |= dict.fromkeys(runtime, "made at run time")
-    hidden.pop(layout.units, None)
-    first = [*layout.above, *(layout.runtime / "systemd" / name for name in _EARLY_DIRECTORIES)]
-    for item in files:
-        if item.kind is FileKind.ENVIRONMENT:
-            continue  # in a directory of the project's own
-        path = file_path(layout, project, item.kind, item.name)
-        is_ours = item.name not in texts or is_pristine(texts[item.name], project)
-        if above := next((folder / item.name for folder in first if _is_there(folder / item.name)), None):
-            yield item.name, Foreign(path=str(above), why="systemd would take it in place of ours")
-            continue
-        if item.name not in owned:
-            places = ((directory / item.name, whose) for directory, whose in hidden.items())
-            if found := next(((place, whose) for place, whose in places if place.exists()), None):
-                yield item.name, Foreign(path=str(found[0]), why=f"{found[1]}: ours would hide it")
-                continue
-        if not is_ours:
-            yield item.name, _in_the_way(path, texts[item.name], project, is_owned=item.name in owned)
-
-
-def _in_the_way(path: Path, text: str, project: str, *, is_owned: bool) -> Foreign:
-    """Whose a file is that we did not write, and which option takes it."""
-    if path.is_symlink() or path.is_dir():
-        return Foreign(path=str(path), why="a link" if path.is_symlink() else "a folder")
-    header = text.partition("\n")[0]
-    if is_owned or header.startswith(_begin(project)):
-        return Foreign(
-            path=str(path), why="edited by hand", taken_by=TakenBy.FORCE, save_as=_save_as(path, text)
-        )
-    if other := project_of(header):
-        return Foreign(path=str(path), why=f"of project {other}")
-    return Foreign(path=str(path), why="not ours", taken_by=TakenBy.ADOPT, save_as=_save_as(path, text))
-
-
-def _save_as(path: Path, text: str) -> str:
-    """A name beside the file that systemd does not read, and that nothing else was saved under."""
-    number = 1
-    while True:
-        name = f"{path.name}.pm-native-orig{f'.{number}' if number > 1 else ''}"
-        place = path.with_name(name)
-        if not place.is_symlink() and read_text(place) in {None, text}:
-            return name
-        number += 1
-
-
-def _begin(project: str) -> str:
-    return f"# {MADE_BY}: project={project} "
-
-
-def project_of(text: str) -> str:
-    """The project that the header of a unit file names; "" where it is not one of ours."""
-    match = _PROJECT.match(text)
-    return match[1] if match is not None else ""
-
-
-def is_pristine(text: str, project: str) -> bool:
-    """Whether a unit file is what pm-native wrote for this project: its header says so, and its hash agrees."""
-    header, _, rest = text.partition("\n")
-    _, _, digest = header.rpartition(" sha256=")
-    body = rest.partition("\n")[2]
-    return (
-        header.startswith(_begin(project))
-        and sha256(body.encode(errors="surrogateescape")).hexdigest() == digest
-    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pm_native.compile.bundle import Bundle, BundleFile
-    from pm_native.plan.model import DropIn, Snapshot
+    from pm_native.plan.model import Change, DropIn, Snapshot
 
 
 FOLLOW = PlanOptions()
@@ -55,7 +55,8 @@ def make_removal(project: str, snapshot: Snapshot, options: PlanOptions = FOLLOW
 
 
 def _check_ownership(wanted: Bundle, snapshot: Snapshot, options: PlanOptions) -> None:
-    found = [snapshot.foreign[item.name] for item in wanted.files if item.name in snapshot.foreign]
+    names = dict.fromkeys((*(item.name for item in wanted.files), *(unit.name for unit in wanted.units)))
+    found = [snapshot.foreign[name] for name in names if name in snapshot.foreign]
     refused = [item for item in found if not item.may_be_taken(options)]
     if refused:
         are = "this file is" if len(refused) == 1 else "these files are"
@@ -138,11 +139,12 @@ class _Planner:
         if text is None:
             gone = name in self.old_files
             return Step(Action.WRITE, name, "it has gone" if gone else "new", item.kind, is_new=True)
-        if item.kind is FileKind.ENVIRONMENT:
-            return Step(Action.WRITE, name, "its variables have changed", item.kind)
-        changes = changed_directives(text, item.text)
-        names = list(dict.fromkeys(f"{change.directive.partition('.')[2]}=" for change in changes))
-        reason = f"{', '.join(names)} changed" if names else "[Install] or its layout changed"
+        changes: tuple[Change, ...] = ()
+        reason = "its variables have changed"
+        if item.kind is FileKind.UNIT:
+            changes = changed_directives(text, item.text)
+            names = list(dict.fromkeys(f"{change.directive.partition('.')[2]}=" for change in changes))
+            reason = f"{', '.join(names)} changed" if names else "[Install] or its layout changed"
         if is_live(changes):
             reason += ", in force with the reload"
         if foreign := self.snapshot.foreign.get(name):
@@ -162,7 +164,8 @@ class _Planner:
                 reason = f"{self.gone}; was edited by hand, saved as {foreign.save_as}"
                 yield Step(Action.DELETE, name, reason, item.kind, saved_as=foreign.save_as)
             else:
-                self.drift.append(Drift(name, f"is not removed: {foreign}"))
+                hint = "--force removes it, and keeps the edit" if foreign.taken_by is TakenBy.FORCE else ""
+                self.drift.append(Drift(name, f"is not removed: {foreign}", hint))
 
     def _links(self) -> Iterator[Step]:
         new = {link_name(*pair) for pair in self.wanted.wanted_by.items()} if self.wanted else set()

@@ -183,6 +183,13 @@ class Generations:
             data, {item.name: _checked_text(path / _FILES, item) for item in listed.files}
         )
 
+    def file(self, number: int, name: str) -> bytes | None:
+        """What one file of a generation holds; None where it is not kept, or the caller may not read it."""
+        try:
+            return (self._path(number) / _FILES / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None
+
     def _kept(self, number: int) -> Path:
         path = self._path(number)
         if not path.is_dir():

@@ -14,14 +14,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# As `systemd-analyze unit-paths` has them (systemd.unit(5), UNIT FILE LOAD PATH).
+_SYSTEM_LOAD_PATH = (
+    "etc/systemd/system.control",
+    "run/systemd/system.control",
+    "run/systemd/transient",
+    "run/systemd/generator.early",
+    "etc/systemd/system",
+    "etc/systemd/system.attached",
+    "run/systemd/system",
+    "run/systemd/system.attached",
+    "run/systemd/generator",
+    "usr/local/lib/systemd/system",
+    "lib/systemd/system",
+    "usr/lib/systemd/system",
+    "run/systemd/generator.late",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """The directories of one scope, all of them absolute and below `root`.
 
     `environments` and `projects` have a folder for each project; compiled units name the former, by systemd's
-    specifier %E. `above` are the unit directories whose files win over those in `units`. `is_runtime`: all of it is
-    gone at the next boot, the records too.
+    specifier %E. `load_path` are all the directories that systemd takes unit files from, `units` among them: of files of
+    one name it takes the first. `is_runtime`: all of it is gone at the next boot, the records too.
     """
 
     scope: Scope
@@ -30,8 +47,18 @@ class Layout:
     environments: Path
     projects: Path
     runtime: Path
-    above: tuple[Path, ...] = ()
+    load_path: tuple[Path, ...]
     is_runtime: bool = False
+
+    @property
+    def above(self) -> tuple[Path, ...]:
+        """The unit directories whose files win over those in `units`."""
+        return self.load_path[: self.load_path.index(self.units)]
+
+    @property
+    def below(self) -> tuple[Path, ...]:
+        """The unit directories whose files are hidden by those in `units`."""
+        return self.load_path[self.load_path.index(self.units) + 1 :]
 
     def environment(self, project: str) -> Path:
         """The directory of a project's environment files, which may hold secrets: mode 0700."""
@@ -58,7 +85,6 @@ class Layout:
             units=self.runtime / "systemd" / self.scope.value,
             environments=self.runtime / RUNTIME_ENVIRONMENTS,
             projects=self.runtime / "pm-native-projects",
-            above=(self.units,),
             is_runtime=True,
         )
 
@@ -76,6 +102,7 @@ def system_layout(root: Path = Path("/")) -> Layout:
         environments=root / "etc/pm-native",
         projects=root / "var/lib/pm-native",
         runtime=root / "run",
+        load_path=tuple(root / path for path in _SYSTEM_LOAD_PATH),
     )
 
 
@@ -84,6 +111,7 @@ def user_layout(environ: Mapping[str, str], root: Path = Path("/")) -> Layout:
     home = Path(environ.get("HOME") or f"~{os.getuid()}").expanduser()
     configuration = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state")
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
     runtime = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
 
     def below(path: Path) -> Path:
@@ -96,4 +124,22 @@ def user_layout(environ: Mapping[str, str], root: Path = Path("/")) -> Layout:
         environments=below(configuration) / "pm-native",
         projects=below(state) / "pm-native",
         runtime=below(runtime),
+        load_path=(
+            below(configuration) / "systemd/user.control",
+            below(runtime) / "systemd/user.control",
+            below(runtime) / "systemd/transient",
+            below(runtime) / "systemd/generator.early",
+            below(configuration) / "systemd/user",
+            root / "etc/xdg/systemd/user",
+            root / "etc/systemd/user",
+            below(runtime) / "systemd/user",
+            root / "run/systemd/user",
+            below(runtime) / "systemd/generator",
+            below(data) / "systemd/user",
+            root / "usr/local/share/systemd/user",
+            root / "usr/share/systemd/user",
+            root / "usr/local/lib/systemd/user",
+            root / "usr/lib/systemd/user",
+            below(runtime) / "systemd/generator.late",
+        ),
     )

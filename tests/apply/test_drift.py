@@ -84,6 +84,24 @@ def test_each_edit_is_saved_under_a_name_of_its_own_and_the_same_one_once(host: 
     assert (host.root / f"{name}.pm-native-orig.2").read_text() == f"{ours}Nice=2\n"
 
 
+def test_environment_file_edited_by_hand_is_in_the_way_unless_a_run_was_cut_short(host: Host) -> None:
+    host.apply(SHOP)
+    path = host.layout.environment("shop") / "shop-db.env"
+    path.write_text('KEY="2"\n')
+    assert [str(item) for item in look(host, SHOP).foreign.values()] == [f"{path} (edited by hand)"]
+    # Who edited it to what comes anyway is in nobody's way, nor is what a cut run may have written.
+    assert look(host, compiled(WEB, DB, env={"shop-db.env": 'KEY="2"\n'})).foreign == {}
+    host.store.save(replace(host.installed, complete=False))
+    assert look(host, SHOP).foreign == {}
+    host.store.save(replace(host.installed, complete=True))
+    host.run(planned(host, SHOP, PlanOptions(force=True)))
+    assert (path.read_text(), path.with_name("shop-db.env.pm-native-orig").read_text()) == (
+        'KEY="1"\n',
+        'KEY="2"\n',
+    )
+    assert host.plan(SHOP).is_empty
+
+
 def test_save_that_was_killed_is_done_again_and_no_other_file_is_lost(tmp_path: Path) -> None:
     path, copy = tmp_path / "a.service", tmp_path / "a.service.pm-native-orig"
     path.write_text("mine")
@@ -186,11 +204,11 @@ def test_drop_ins_are_found_wherever_administrators_put_them(host: Host) -> None
 def test_drop_ins_of_users_are_theirs_and_those_of_the_administrator(host: Host) -> None:
     layout = user_layout({"HOME": "/home/ada", "XDG_RUNTIME_DIR": "/run/user/7"}, host.root)
     folders = (
-        "etc/systemd/user",
-        "home/ada/.config/systemd/user",
         "home/ada/.config/systemd/user.control",
-        "run/user/7/systemd/user",
         "run/user/7/systemd/user.control",
+        "home/ada/.config/systemd/user",
+        "etc/systemd/user",
+        "run/user/7/systemd/user",
     )
     for folder in folders:
         path = host.root / folder / "shop-web.service.d/x.conf"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from pm_native.apply.snapshot import is_pristine, take_snapshot
+from pm_native.apply.ownership import is_pristine
+from pm_native.apply.snapshot import take_snapshot
 from pm_native.bus.fake import FakeUnit
 from pm_native.compile.bundle import BundleUnit
 from pm_native.errors import OwnershipError
@@ -53,6 +55,29 @@ def test_file_edited_by_hand_is_in_the_way(host: Host) -> None:
     path = host.layout.units / "shop-web.service"
     path.write_text(path.read_text() + "Nice=5\n")
     assert foreign(host) == {"shop-web.service": "/etc/systemd/system/shop-web.service (edited by hand)"}
+
+
+def test_what_systemd_would_take_in_place_of_ours_is_in_the_way_but_a_mask(host: Host) -> None:
+    pool = BundleUnit("shop-api@1.service", "shop-api@.service", "api")
+    shop = compiled(WEB, pool, replace(pool, name="shop-api@2.service"))
+    why = "systemd would take it in place of ours"
+    places = ("run/systemd/transient/shop-web.service", "usr/lib/systemd/system/shop-api@1.service")
+    for place in places:
+        put(host, place, "[Service]\n")
+    (host.layout.units / "shop-api@2.service").parent.mkdir(parents=True)
+    (host.layout.units / "shop-api@2.service").symlink_to("/dev/null")
+    snapshot = asyncio.run(take_snapshot(host.layout, "shop", shop, None, None))
+    assert {name: str(item).removeprefix(str(host.root)) for name, item in snapshot.foreign.items()} == {
+        place.rpartition("/")[2]: f"/{place} ({why})" for place in places
+    }
+    with pytest.raises(OwnershipError, match=r"these files are in the way: .*shop-web.*shop-api@1"):
+        host.plan(shop)
+    # Ours goes all the same, when the project does.
+    put(host, "run/systemd/transient/shop-web.service", "").unlink()
+    put(host, "usr/lib/systemd/system/shop-api@1.service", "").unlink()
+    host.apply(shop)
+    put(host, places[0], "[Service]\n")
+    assert "delete shop-web.service: the project is removed" in steps(host.plan(None))
 
 
 def test_link_and_folder_in_the_place_of_a_file_are_in_the_way(host: Host) -> None:

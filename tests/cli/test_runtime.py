@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from pm_native.apply.snapshot import is_pristine
+from pm_native.apply.ownership import is_pristine
 from tests.cli.switch_host import CONFIG, SwitchHost
 
 TYPE_CHECKING = False

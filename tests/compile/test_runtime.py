@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pm_native.apply.snapshot import is_pristine
+from pm_native.apply.ownership import is_pristine
 from pm_native.compile.bundle import BundleUnit, FileKind, bundle_file
 from pm_native.compile.runtime import until_reboot
 from pm_native.errors import UsageError

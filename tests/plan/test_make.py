@@ -261,7 +261,9 @@ def test_edited_file_of_a_removed_process_is_kept_and_told() -> None:
     host = replace(after_apply(one()), foreign={"shop-web.service": edited})
     plan = make_plan(make_bundle(texts={}), host)
     assert steps(plan) == ["stop shop-web.service: no longer in the config"]
-    assert drift(plan) == ["shop-web.service is not removed: /etc/x/shop-web.service (edited by hand)"]
+    assert drift(plan) == [
+        "shop-web.service is not removed: /etc/x/shop-web.service (edited by hand) (--force removes it, and keeps the edit)"
+    ]
 
 
 def test_removal_stops_all_of_it_slices_last_and_leaves_no_file() -> None:
