@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from pm_native.state.layout import Layout
 
+_TRANSIENT = frozenset({"transient", "generator.early"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropIns:
@@ -52,13 +54,20 @@ def find_drop_ins(layout: Layout, units: Collection[str], since_ns: int) -> Drop
 
 
 def _bases(layout: Layout) -> Iterator[Path]:
-    """Where administrators' drop-ins are, those of `systemctl set-property` too, the first to count first."""
+    """Where administrators' drop-ins are, those of `systemctl set-property` too, the first to count first.
+
+    Not beside transient units, of which a session begins and ends all the time, and ours is none.
+    """
     theirs = {
         layout.root / "etc/systemd/user",
         layout.units,
         layout.runtime / "systemd" / layout.scope.value,
     }
-    return (folder for folder in layout.load_path if folder in theirs or folder in layout.above)
+    return (
+        folder
+        for folder in layout.load_path
+        if folder in theirs or (folder in layout.above and folder.name not in _TRANSIENT)
+    )
 
 
 def _folders(base: Path) -> list[Path]:

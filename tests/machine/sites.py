@@ -96,9 +96,15 @@ class Site:
         data = json.loads(self.apply("--json", *words, code=code).stdout.splitlines()[-1])["data"]
         return Applied(
             steps=[f"{step['action']} {step['subject']}" for step in data["steps"]],
+            reasons=[step["reason"] for step in data["steps"]],
             drift=[f"{item['subject']} {item['what']}" for item in data["drift"]],
             failures={item["unit"]: item for item in data["failures"]},
         )
+
+    def reasons(self, *words: str, code: int = 0) -> dict[str, str]:
+        """Apply the config of the folder, and give each step with its reason."""
+        applied = self.applied(*words, code=code)
+        return dict(zip(applied.steps, applied.reasons, strict=True))
 
     def remove(self) -> None:
         """Take the project away, if it is there."""
@@ -162,6 +168,7 @@ class Applied:
     """What an apply did."""
 
     steps: list[str]
+    reasons: list[str]
     drift: list[str]
     failures: dict[str, dict[str, object]]
 

@@ -51,7 +51,11 @@ def test_what_failed_is_tried_again_by_each_apply_until_it_is_well(site: Site) -
     again = site.applied(code=4)
     assert set(again.failures) == {once, loops, quick}
     assert [again.failures[name]["exit"] for name in (once, loops)] == ["exit status 3", "exit status 4"]
-    assert {f"start {once}", f"restart {loops}"} < set(again.steps)
+    why = dict(zip(again.steps, again.reasons, strict=True))
+    assert (why[f"start {once}"], why[f"restart {loops}"]) == (
+        "it has failed",
+        "keeps failing: tried once more",
+    )
     assert {f"watch {quick}", f"restart {quick}"} & set(again.steps)
     plan = site.pm_native("plan", "-f", "pm-native.toml", code=2)
     assert plan.stderr == ""

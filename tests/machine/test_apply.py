@@ -146,7 +146,11 @@ def test_removed_process_is_stopped_and_nothing_of_it_is_left(shop: Site) -> Non
 def test_removal_leaves_nothing_but_the_config_and_the_data(shop: Site) -> None:
     machine = shop.machine
     shop.apply()
-    assert shop.files()
+    runs, files = shop.runs(), shop.files()
+    *lines, _, told = shop.pm_native("remove", "shop", "--dry-run", code=2).stdout.splitlines()
+    assert {line.partition("  ")[2] for line in lines} == {"the project is removed"}
+    assert told == "shop: 14 to remove, 11 to stop, 0 unchanged"
+    assert (shop.runs(), shop.files()) == (runs, files)
     shop.pm_native("remove", "shop")
     assert (shop.files(), shop.runs()) == ({}, {})
     assert machine.systemctl("list-units", "--all", "--no-legend", "shop*").stdout == ""

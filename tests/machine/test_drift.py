@@ -48,20 +48,39 @@ def test_unit_of_somebody_else_is_adopted_with_its_running_process(site: Site) -
 
 
 def test_edit_by_hand_is_written_over_with_force_and_can_be_had_back(site: Site) -> None:
-    machine, unit = site.machine, f"{site.name}-a.service"
-    path = f"/etc/systemd/system/{unit}"
-    site.config(TWO)
+    machine, unit, file = site.machine, f"{site.name}-a.service", f"{site.name}-a.env"
+    paths = [f"/etc/systemd/system/{unit}", f"/etc/pm-native/{site.name}/{file}"]
+    site.write("a.env", "A=1\n")
+    site.config(TWO.replace("[process.b]", 'environment_files = ["a.env"]\n[process.b]'))
     site.apply()
     before = site.runs()
-    ours = machine.read(path)
-    edited = ours.replace("[Service]\n", "[Service]\nNice=5\n")
-    machine.write(path, edited)
-    assert "(edited by hand)" in site.apply(code=1).stderr
-    assert site.applied("--force").steps == [f"write {unit}", "reload-manager systemd", f"restart {unit}"]
+    ours = [machine.read(path) for path in paths]
+    edited = [ours[0].replace("[Service]\n", "[Service]\nNice=5\n"), ours[1].replace("1", "2")]
+    for path, text in zip(paths, edited, strict=True):
+        machine.run(["sh", "-c", 'printf %s "$1" >"$0"', path, text])
+    said = site.apply(code=1).stderr
+    assert f"in the way: {paths[1]} (edited by hand), {paths[0]} (edited by hand)\n" in said
+    assert [machine.read(path) for path in paths] == edited
+    applied = site.applied("--force")
+    assert applied.steps == [f"write {file}", f"write {unit}", "reload-manager systemd", f"restart {unit}"]
+    assert applied.reasons[:2] == [
+        f"was edited by hand, saved as {file}.pm-native-orig; its variables have changed",
+        f"was edited by hand, saved as {unit}.pm-native-orig; Nice= changed",
+    ]
     after = site.runs()
     assert {name for name in before if after[name] != before[name]} == {unit}
-    assert (machine.read(path), machine.read(f"{path}.pm-native-orig")) == (ours, edited)
-    machine.run(["rm", f"{path}.pm-native-orig"])
+    assert [machine.read(path) for path in paths] == ours
+    saved = [f"{path}.pm-native-orig" for path in paths]
+    assert [machine.read(path) for path in saved] == edited
+    assert machine.run(["stat", "--format=%a", *saved]).stdout.split() == ["644", "600"]
+    assert site.environment(unit)["A"] == "1"
+    # What is edited again stays when its process goes, and is told.
+    machine.run(["sh", "-c", 'printf %s "$1" >"$0"', paths[0], f"{ours[0]}# mine\n"])
+    site.config(f"[process.b]\n{SLEEP}")
+    applied = site.applied()
+    assert applied.drift == [f"{unit} is not removed: {paths[0]} (edited by hand)"]
+    assert (machine.read(paths[0]), unit in site.runs()) == (f"{ours[0]}# mine\n", False)
+    machine.run(["rm", paths[0], *saved])
 
 
 def test_reconcile_undoes_what_was_stopped_and_disabled_and_never_a_mask(site: Site) -> None:
@@ -138,14 +157,16 @@ def test_overrides_are_told_and_stay_in_force(site: Site) -> None:
     assert site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout.startswith(unread)
     machine.systemctl("set-property", f"{site.name}-a.slice", "MemoryMax=200M")
     machine.systemctl("set-property", "--runtime", f"{site.name}-a.slice", "MemoryMax=300M")
+    machine.systemctl("set-property", unit, "CPUWeight=7")
     applied = site.applied()
     # The drop-in had not been read yet: that is all there was to do.
     assert applied.steps == ["reload-manager systemd"]
-    control = f"{site.name}-a.slice.d/50-MemoryMax.conf"
+    control, weight = f"{site.name}-a.slice.d/50-MemoryMax.conf", f"{unit}.d/50-CPUWeight.conf"
     assert applied.drift == [
-        f"{unit} has another LimitNOFILE= by {path}",
+        f"{unit} has CPUWeight= by /etc/systemd/system.control/{weight}",
         f"{site.name}-a.slice has another MemoryMax= by /etc/systemd/system.control/{control}",
         f"{site.name}-a.slice has another MemoryMax= by /run/systemd/system.control/{control}",
+        f"{unit} has another LimitNOFILE= by {path}",
     ]
     assert machine.show(unit, "LimitNOFILE", "NeedDaemonReload") == {
         "LimitNOFILE": "2000",
@@ -153,6 +174,7 @@ def test_overrides_are_told_and_stay_in_force(site: Site) -> None:
     }
     assert site.applied().steps == []
     assert site.applied("--reconcile").steps == [
+        f"revert /etc/systemd/system.control/{weight}",
         f"revert /etc/systemd/system.control/{control}",
         f"revert /run/systemd/system.control/{control}",
         "reload-manager systemd",

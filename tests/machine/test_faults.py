@@ -83,6 +83,7 @@ def test_second_apply_at_the_same_time_names_the_holder_which_goes_on_when_nobod
         words, _, pid = holder.rpartition(" ")
         # Its terminal is closed.
         site.machine.run(["kill", "-HUP", pid])
+        site.pm_native(*APPLY, "--dry-run", code=2)  # who only looks waits for nobody
         site.write("slow.go", "")
         _, err = run.communicate(timeout=60)
     assert (run.returncode, "error" in err) == (0, False)

@@ -47,6 +47,11 @@ def test_rollback_restarts_what_had_changed_and_leaves_the_rest_alone(site: Site
     assert "-Environment=COLOUR=blue\n+Environment=COLOUR=green" in shown
     assert f"{site.name}-web.env differs (its variables are not shown)" in shown
     assert "API_KEY" not in shown
+    runs, files = site.runs(), site.files()
+    lines = site.pm_native("rollback", "--project", site.name, "--dry-run", code=2).stdout.splitlines()
+    assert "    Environment: COLOUR=green -> COLOUR=blue" in lines
+    assert lines[-1] == f"{site.name}: 2 to change, 1 to restart, 3 unchanged"
+    assert (site.runs(), site.files()) == (runs, files)
     site.pm_native("rollback", "--project", site.name, "--settle", "0.3")
     environment = site.environment(f"{site.name}-web.service")
     assert (environment["COLOUR"], environment["API_KEY"]) == ("blue", "one")

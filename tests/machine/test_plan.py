@@ -42,8 +42,9 @@ PLAN = """\
 ! {0}-masked.service is masked: left alone (systemctl unmask {0}-masked.service)
 ! {0}.target was disabled by hand (systemctl enable {0}.target)
 ! {0}-stopped.service was stopped by hand: left stopped (systemctl start {0}-stopped.service)
-! {0}-overridden.service has another LimitNOFILE= by /etc/systemd/system/{0}-overridden.service.d/mine.conf (a drop-in counts more than the config)
+! {0}-disabled.slice has CPUWeight= by /etc/systemd/system.control/{0}-disabled.slice.d/50-CPUWeight.conf (--reconcile takes it back)
 ! {0}-limited.slice has another MemoryMax= by /etc/systemd/system.control/{0}-limited.slice.d/50-MemoryMax.conf (--reconcile takes it back)
+! {0}-overridden.service has another LimitNOFILE= by /etc/systemd/system/{0}-overridden.service.d/mine.conf (a drop-in counts more than the config)
 {0}: 3 to restart, 11 unchanged
 """
 IN_THE_WAY = """\
@@ -75,6 +76,7 @@ def test_plan_tells_each_kind_of_drift_and_what_it_would_do_about_it(site: Site)
     machine.systemctl("stop", f"{name}-stopped.service")
     machine.systemctl("disable", f"{name}.target")
     machine.systemctl("set-property", f"{name}-limited.slice", "MemoryMax=200M")
+    machine.systemctl("set-property", f"{name}-disabled.slice", "CPUWeight=7")
     machine.run(["ln", "-sf", "/dev/null", f"{site.units}/{name}-masked.service"])
     machine.systemctl("daemon-reload")
     machine.write(f"{site.units}/{name}-overridden.service.d/mine.conf", "[Service]\nLimitNOFILE=2000\n")
@@ -97,7 +99,7 @@ def test_plan_tells_each_kind_of_drift_and_what_it_would_do_about_it(site: Site)
         f"{name}x: 3 to add, 2 to start, 0 unchanged",
     ]
     machine.run(["rm", "-r", f"{site.units}/{name}-overridden.service.d"])
-    machine.systemctl("revert", f"{name}-limited.slice")
+    machine.systemctl("revert", f"{name}-limited.slice", f"{name}-disabled.slice")
 
 
 @pytest.fixture

@@ -131,6 +131,7 @@ def test_switch_does_what_its_plan_says_in_that_order_and_a_second_one_asks_for_
     runs, files = site.runs(), site.files()
     site.config(AFTER)
     assert site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout == PLAN.format(name)
+    assert site.pm_native("apply", "-f", "pm-native.toml", "--dry-run", code=2).stdout == PLAN.format(name)
     assert (site.runs(), site.files()) == (runs, files)
     with bus_calls(machine) as calls:
         # Whatever the umask, systemd and everybody else read unit files.
@@ -174,6 +175,15 @@ def test_switch_does_what_its_plan_says_in_that_order_and_a_second_one_asks_for_
     } | {path.rpartition("/")[2] for path in units if ".wants/" in path}
     modes = machine.run(["stat", "--format=%a", *(path for path in units if "wants" not in path)]).stdout
     assert set(modes.split()) == {"644"}
+    # The record has each file with its hash, and what is enabled, by which the next apply and a removal go.
+    record = json.loads(machine.read(f"/var/lib/pm-native/{name}/current.json"))["bundle"]
+    sums = machine.run(["sha256sum", *(path for path in units if "wants" not in path)]).stdout.splitlines()
+    assert {item["name"]: item["sha256"] for item in record["files"]} == {
+        path.rpartition("/")[2]: digest for digest, path in (line.split() for line in sums)
+    }
+    assert {unit["name"] for unit in record["units"]} >= now.keys()
+    assert record["wanted_by"] == {f"{name}.target": "multi-user.target"}
+    assert record["systemd_version"] == machine.version
     # The file says where it comes from.
     (line,) = [
         number
@@ -247,6 +257,8 @@ def test_saved_plan_is_refused_when_the_host_is_another(host_site: Site) -> None
     machine.write(unit, text)
     machine.run(["rm", unit])
     refused("the host is not as it was when the plan was saved: what would be done now differs\n")
+    first, *_ = site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout.splitlines()
+    assert first == f"+ {name}-a.service  it has gone"
     machine.write(unit, text)
     site.write("watched", "other")
     refused("the host is not as it was when the plan was saved: what would be done now differs\n")
@@ -257,8 +269,22 @@ def test_saved_plan_is_refused_when_the_host_is_another(host_site: Site) -> None
     machine.systemctl("stop", f"{name}-b.service")
     refused(f"the plan was saved: {name}-b.service was stopped by hand: left stopped\n")
     machine.systemctl("start", f"{name}-b.service")
+    # Another apply came in between, after which all is as it was.
+    for config in (f"{watches}[process.d]\n{SLEEP}", watches):
+        site.config(config)
+        site.apply("--settle", "0")
+    refused("the host is not as it was when the plan was saved: the last apply is another\n")
+    # It holds to its own options, and to the files that were seen.
+    site.config(f"{watches}[process.c]\n{SLEEP}")
+    machine.systemctl("stop", f"{name}-b.service")
+    site.pm_native("plan", "-f", "pm-native.toml", "--reconcile", "-o", "saved.plan", code=2)
+    saved = machine.read(f"{site.folder}/saved.plan")
+    assert machine.run(["stat", "--format=%a", f"{site.folder}/saved.plan"]).stdout == "600\n"
+    site.write("saved.plan", saved.replace("sleep infinity", "sleep 77777"))
+    refused(f"{name}-a.service in the plan saved.plan has changed since it was saved\n")
+    site.write("saved.plan", saved)
     site.pm_native("apply", "saved.plan", "--settle", "0")
-    assert f"{name}-c.service" in site.runs()
+    assert {f"{name}-b.service", f"{name}-c.service"} < site.runs().keys()
 
 
 def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: Site) -> None:
@@ -329,7 +355,11 @@ def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: 
 def test_second_ctrl_c_ends_it_at_once_and_the_record_is_fit_for_the_next(host_site: Site) -> None:
     site, machine, name = host_site, host_site.machine, host_site.name
     # Before the switch begins systemd reads the files, which takes its time here.
-    site.write("slow/systemd-analyze", f"#!/bin/sh\n: >/run/{name}.verifies\nexec sleep 98765\n", 0o755)
+    verify = (
+        f'#!/bin/sh\necho "$@" >>/run/{name}.verifies\n'
+        'test -e slow/go || exec sleep 98765\nexec /usr/bin/systemd-analyze "$@"\n'
+    )
+    site.write("slow/systemd-analyze", verify, 0o755)
     site.config(f"[process.a]\n{SLEEP}")
     env = {"PATH": f"{site.folder}/slow:/usr/bin:/bin"}
     with site.in_background("apply", "-f", "pm-native.toml", env=env) as run:
@@ -341,9 +371,15 @@ def test_second_ctrl_c_ends_it_at_once_and_the_record_is_fit_for_the_next(host_s
         machine.run(["kill", f"-{signal.SIGINT.value}", pid])
         assert run.wait(60) == 130
     until(lambda: not processes(machine, "sleep 98765"), timeout=60, what=lambda: "it verifies still")
-    assert site.runs() == {}
-    site.apply()
+    assert (site.runs(), len(site.files())) == ({}, 0)
+    site.write("slow/go", "")
+    machine.pm_native("apply", "-f", "pm-native.toml", "--settle", "0", env=env, cwd=site.folder)
     assert f"{name}-a.service" in site.runs()
+    # It was asked once, about all of them, where nobody else reads unit files.
+    _, asked = machine.read(f"/run/{name}.verifies").splitlines()
+    files = [word.rpartition("/") for word in asked.split() if "/" in word]
+    assert [file for _, _, file in files] == [f"{name}-a.service", f"{name}.slice", f"{name}.target"]
+    assert all(folder.startswith("/tmp/pm-native-") for folder, _, _ in files)
 
 
 def test_failure_is_told_with_its_last_words_when_the_clock_is_set_back_in_the_middle_of_a_run(

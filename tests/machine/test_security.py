@@ -172,9 +172,10 @@ def test_records_are_closed_to_others_who_see_what_runs_by_the_unit_files(site: 
         }
     assert shown[0] == shown[len(nobody)]
     assert len(shown[0]) == 3
-    plan = machine.run([*nobody, *ours, "plan", "-f", source], cwd="/", check=False)
-    assert f"! {site.name} has records that you may not read" in plan.stdout
-    assert plan.returncode == 2, plan.stderr  # three instances run, and two are in the config
+    for words in (["plan"], ["apply", "--dry-run"]):
+        plan = machine.run([*nobody, *ours, *words, "-f", source], cwd="/", check=False)
+        assert f"! {site.name} has records that you may not read" in plan.stdout
+        assert plan.returncode == 2, plan.stderr  # three instances run, and two are in the config
     # A plan of root's is nobody else's, whoever made a file of that name before.
     site.pm_native("plan", "-f", source, "-o", saved)
     assert machine.run(["stat", "--format=%U %a", saved]).stdout == "root 600\n"
@@ -222,7 +223,8 @@ def use_all(site: Site) -> list[str]:
     run("rollback", "5", "--project", site.name, *settle, code=4)
     edited = f"/etc/pm-native/{site.name}/{site.name}-web.env"
     machine.write(edited, machine.read(edited) + 'MORE="hunter2-edited"\n', mode=0o600)
-    run("plan", *source, code=2)
+    run("plan", *source, code=1)
+    run("plan", *source, "--force", code=2)
     run("restart", site.name, *settle, code=4)
     config("", 'PLAIN="hunter2-web\n')
     run("plan", *source, code=78)
@@ -235,32 +237,56 @@ def use_all(site: Site) -> list[str]:
     return said
 
 
-def test_unit_of_a_package_or_made_at_run_time_is_not_hidden(site: Site) -> None:
-    machine = site.machine
+def test_no_unit_file_is_hidden_and_nothing_that_is_not_ours_passes_for_ours(site: Site) -> None:
+    machine, name = site.machine, site.name
     before = machine.show("apt-daily.service", "FragmentPath")
     site.write("vendor.toml", '[project]\nname = "apt"\n[process.daily]\ncommand = "/bin/sleep infinity"\n')
     said = site.apply("-f", "vendor.toml", code=1).stderr
     assert "/lib/systemd/system/apt-daily.service (of a package: ours would hide it)" in said
     assert machine.show("apt-daily.service", "FragmentPath") == before
-    unit = f"{site.name}-a.service"
-    machine.write(f"/run/systemd/system/{unit}", "[Service]\nExecStart=/bin/sleep infinity\n")
     # Nor does a generated set that somebody edited name what is not the project's.
-    site.write("set.toml", f'[project]\nname = "{site.name}"\n{FINE}')
+    site.write("set.toml", f'[project]\nname = "{name}"\n{FINE}')
     site.pm_native("generate", "-f", "set.toml")
     manifest = f"{site.folder}/build/systemd/pm-native-manifest.json"
-    machine.write(manifest, machine.read(manifest).replace(f"{site.name}-a.service", "ssh.service"))
+    machine.write(manifest, machine.read(manifest).replace(f"{name}-a.service", "ssh.service"))
     said = site.apply("--from", "build/systemd", code=1).stderr
-    assert f"names a file that is not of project '{site.name}': 'ssh.service'" in said
+    assert f"names a file that is not of project '{name}': 'ssh.service'" in said
     # Nor does a name lead elsewhere, or to what systemd itself has.
-    for name in ("../../etc", "multi-user"):
-        site.write("name.toml", f'[project]\nname = "{name}"\n{FINE}')
+    for taken in ("../../etc", "multi-user"):
+        site.write("name.toml", f'[project]\nname = "{taken}"\n{FINE}')
         site.apply("-f", "name.toml", code=78)
-    site.config(FINE)
-    said = site.apply(code=1).stderr
-    assert f"/run/systemd/system/{unit} (made at run time: ours would hide it)" in said
-    machine.run(["rm", f"/run/systemd/system/{unit}"])
-    machine.run(["systemd-run", f"--unit={unit}", "/bin/sleep", "infinity"])
-    said = site.apply(code=1).stderr
-    assert f"/run/systemd/transient/{unit} (systemd would take it in place of ours)" in said
-    machine.systemctl("stop", unit)
-    assert site.files() == {}
+    theirs, mine = f"/etc/systemd/system/their-{name}.service", "systemd would take it in place of ours"
+    in_the_way = {
+        f"/etc/systemd/system/{name}-alias.service": "a link",
+        f"/etc/systemd/system.control/{name}-control.service": mine,
+        f"/etc/systemd/system/{name}-gone.service": "not ours",
+        f"/etc/systemd/system/{name}-other.service": "of project another",
+        f"/run/systemd/system/{name}-runtime.service": "made at run time: ours would hide it",
+        f"/run/systemd/transient/{name}-transient.service": mine,
+        f"/etc/systemd/system/{name}-pool@2.service": mine,
+    }
+    _, control, gone, other, runtime, _, instance = in_the_way
+    command = "[Service]\nExecStart=/bin/sleep 12345\n"
+    for path in (control, gone, instance, runtime):
+        machine.write(path, command)
+    machine.write(other, f"# Made by pm-native: project=another source=x:1 sha256=0\n{command}")
+    machine.write(theirs, f"{command}[Install]\nAlias={name}-alias.service\n")
+    machine.systemctl("enable", theirs)
+    units = [f"{name}-{one}.service" for one in ("alias", "gone", "pool@2", "transient")]
+    machine.systemctl("start", *units[:3])
+    machine.run(["systemd-run", f"--unit={units[3]}", "/bin/sleep", "12345"])
+    runs = site.runs()
+    processes = ("alias", "control", "gone", "other", "pool", "runtime", "transient")
+    text = "".join(f'[process.{one}]\ncommand = "/bin/sleep infinity"\n' for one in processes)
+    site.config(text.replace("[process.pool]", "[process.pool]\ninstances = 2"))
+    said = site.apply("--force", "--adopt", code=1).stderr.partition("in the way: ")[2].partition("\n")[0]
+    assert said == ", ".join(f"{path} ({why})" for path, why in in_the_way.items() if path != gone)
+    assert site.runs() == runs
+    # What is left is a process under the name of a unit of ours, and no file: that is not taken for ours either.
+    machine.systemctl("stop", f"their-{name}.service", *units[2:])
+    machine.systemctl("disable", theirs)
+    machine.run(["rm", theirs, control, gone, other, instance, runtime])
+    assert site.reasons()[f"restart {units[1]}"] == "what runs under its name is not ours"
+    pid = machine.show(units[1], "MainPID")["MainPID"]
+    assert machine.read(f"/proc/{pid}/cmdline").split("\0")[:-1] == ["/bin/sleep", "infinity"]
+    assert site.applied().steps == []

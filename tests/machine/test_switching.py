@@ -91,15 +91,16 @@ def test_shared_socket_stays_open_when_programs_change_and_is_closed_behind_them
     }
 
     site.config(pool.format("two", ", backlog = 7") + limit)
-    announced = "connections are refused until it is open again"
-    assert announced in site.pm_native("plan", "-f", "pm-native.toml", code=2).stdout
-    assert jobs(site) == [
-        f"stop {name}@2.service",
-        f"stop {name}@1.service",
-        f"stop {name}.socket",
-        f"start {name}.socket",
-        f"start {name}@1.service",
-        f"start {name}@2.service",
+    why, holds = "Backlog= changed", f"{name}.socket is opened anew, and it holds the address"
+    assert [*site.reasons().items()] == [
+        (f"stop {name}@2.service", holds),
+        (f"stop {name}@1.service", holds),
+        (f"stop {name}.socket", f"{why}: connections are refused until it is open again"),
+        (f"write {name}.socket", why),
+        ("reload-manager systemd", "unit files have changed"),
+        (f"start {name}.socket", why),
+        (f"start {name}@1.service", holds),
+        (f"start {name}@2.service", holds),
     ]
     assert site.machine.show(f"{name}.socket", "Backlog") == {"Backlog": "7"}
     assert site.applied().steps == []
@@ -217,7 +218,9 @@ def test_what_requires_a_unit_comes_back_when_that_stops_and_starts_and_runs_on_
     machine.systemctl("start", f"{name}-pool@7.service")
     before = site.runs()
     site.config(with_db.format("two"))
-    site.apply()
+    why = site.reasons()
+    assert why[f"restart {name}-web.service"] == f"requires {db}, which restarts"
+    assert why[f"restart {name}-far.service"] == f"requires {name}-web.service, which restarts"
     after = site.runs()
     assert after.keys() == before.keys()
     assert {unit for unit in after if unit.endswith(".service") and after[unit] == before[unit]} == set()

@@ -219,6 +219,6 @@ def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal
     assert record["to_start"][-2:] == [f"{name}-last.service", f"{name}.target"]
     site.write("go", "")
     machine.wait_until(f"{name}-slow.service", ActiveState="active")
-    site.apply()
+    assert site.reasons()[f"start {name}-last.service"] == "the last apply did not get to it"
     assert {f"{name}-{one}.service" for one in ("fast", "slow", "last")} <= site.runs().keys()
     assert site.applied().steps == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pm_native.state.layout import system_layout, user_layout
 from pm_native.unit.directive import SECTIONS, known_directives
 from tests.compile.verify import verifiable_cases, verifiable_units, verify_words
 
@@ -41,3 +44,12 @@ def test_table_has_what_this_systemd_has(machine: Machine) -> None:
         for name in SECTIONS
     }
     assert unknown == missing == {name: [] for name in SECTIONS}
+
+
+def test_unit_files_are_looked_for_where_this_systemd_does_and_in_its_order(machine: Machine) -> None:
+    environ = {"HOME": "/root", "XDG_RUNTIME_DIR": "/run/user/0"}
+    for layout in (system_layout(), user_layout(environ)):
+        words = ["systemd-analyze", f"--{layout.scope}", "unit-paths"]
+        theirs = [Path(line) for line in machine.run(words, env=environ).stdout.splitlines()]
+        assert len(theirs) > 10
+        assert [path for path in layout.load_path if path in theirs] == theirs
