@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from glob import glob
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,24 +20,39 @@ def digests(root: Path, paths: Iterable[str]) -> dict[str, str | None]:
     """The digest of each path below `root`: of a file by what it holds, of a folder by all names and files in it.
 
     MISSING where there is nothing of that name, None where the caller may not read it all. A link to a file counts
-    as the file; within a folder a link counts by where it leads to, and what is no file only by its name.
+    as the file; within a folder a link counts by where it leads to, and what is no file only by its name. A path that
+    is not there may be a pattern, as those of EnvironmentFile=: then it stands for all that it matches.
     """
     found: dict[str, str | None] = {}
     for path in paths:
         try:
             found[path] = _digest(root / path.lstrip("/"))
         except (FileNotFoundError, NotADirectoryError):
-            found[path] = MISSING
+            found[path] = _pattern_digest(root, path.lstrip("/"))
         except PermissionError:
             found[path] = None
     return found
 
 
 def _digest(path: Path) -> str:
-    if not path.is_dir():
-        return _file_digest(path)
+    return _digest_of(_tree(path, "")) if path.is_dir() else _file_digest(path)
+
+
+def _pattern_digest(root: Path, pattern: str) -> str | None:
+    is_pattern = any(sign in pattern for sign in "*?[")
+    # As systemd: what begins with a dot is matched by no sign.
+    names = sorted(glob(pattern, root_dir=root)) if is_pattern else []  # noqa: PTH207 - see above
+    try:
+        return _digest_of((name, _digest(root / name).encode()) for name in names) if names else MISSING
+    except FileNotFoundError:
+        return MISSING  # a link to nothing, or one that has just gone
+    except PermissionError:
+        return None
+
+
+def _digest_of(parts: Iterable[tuple[str, bytes]]) -> str:
     total = sha256()
-    for name, what in _tree(path, ""):
+    for name, what in parts:
         # Each part under its length: no two trees have the same sequence of bytes.
         for part in (os.fsencode(name), what):
             total.update(len(part).to_bytes(8, "big") + part)

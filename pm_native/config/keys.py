@@ -575,7 +575,7 @@ PROCESS = Table(
             name="restart_on",
             type=ListOf(Text("a path"), "a list of paths"),
             help="Files and folders that count as part of it, relative to its directory: when apply finds that what they"
-            " hold has changed, it does what on_change says. Files of a passed-through EnvironmentFile= always count.",
+            " hold has changed, it does what on_change says. Files of a passed-through EnvironmentFile= always count, unless it has a specifier.",
             example='["config/app.yml", "dist"]',
         ),
         Key(

@@ -27,6 +27,22 @@ def digest(tree: Path, path: str = "/app") -> str | None:
     return digests(tree, [path])[path]
 
 
+def test_pattern_stands_for_the_files_that_it_matches(tree: Path) -> None:
+    seen = [digest(tree, "/app/*.txt")]
+    (tree / "app/b.conf").write_text("")
+    assert digest(tree, "/app/*.txt") == seen[0]
+    for change in (
+        lambda: (tree / "app/b.txt").write_text(""),
+        lambda: (tree / "app/b.txt").write_text("other"),
+        lambda: (tree / "app/b.txt").rename(tree / "app/c.txt"),
+        lambda: (tree / "app/*.txt").write_text("a file of that very name"),
+    ):
+        change()
+        seen.append(digest(tree, "/app/*.txt"))
+    assert (len({*seen}), MISSING in seen) == (5, False)
+    assert digest(tree, "/app/*.none") == MISSING
+
+
 def swap_names(app: Path) -> None:
     (app / "a.txt").rename(app / "c.txt")
 

@@ -30,14 +30,14 @@ restart_on = ["tool"]
 [process.stopped]
 {SLEEP}
 [process.variables]
-{SLEEP}systemd.Service.EnvironmentFile = "/srv/{{0}}/passed.env"
+{SLEEP}systemd.Service.EnvironmentFile = "-/srv/{{0}}/passed.*"
 [process.watched]
 {SLEEP}restart_on = ["watched"]
 """
 PLAN = """\
 ⟳ reload unit files  {0}-overridden.service changed on disk since it was read
 ↻ restart {0}-binary.service  /srv/{0}/tool changed
-↻ restart {0}-variables.service  /srv/{0}/passed.env changed
+↻ restart {0}-variables.service  /srv/{0}/passed.* changed
 ↻ restart {0}-watched.service  /srv/{0}/watched changed
 ! {0}-masked.service is masked: left alone (systemctl unmask {0}-masked.service)
 ! {0}.target was disabled by hand (systemctl enable {0}.target)

@@ -125,6 +125,7 @@ def test_broken_processes_are_told_with_all_that_it_takes_to_mend_them(site: Sit
     until(
         lambda: not site.machine.systemctl(*units).stdout, what=lambda: site.machine.systemctl(*units).stdout
     )
+    assert f"▶ start {site.name}-gone.service  it has failed\n" in said.stderr
 
 
 def test_missing_program_is_refused_before_anything_is_touched(site: Site) -> None:
