@@ -10,7 +10,7 @@ import os
 import re
 
 from pm_native.runtime.attempt import strerror
-from pm_native.runtime.spawn import end_group
+from pm_native.runtime.spawn import end_group, output_pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _Journal:
     def __init__(self, program: Program) -> None:
         words = ["journalctl", "--quiet", "--follow", "--no-tail", "--output=cat"]
         words.append(f"_SYSTEMD_INVOCATION_ID={program.invocation}")
-        self._pipe, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._pipe, write_end = output_pipe()
         self._pid = 0
         try:
             self._pid = program.place.ask(words, write_end)

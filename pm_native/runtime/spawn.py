@@ -40,7 +40,7 @@ class Command:
         self._pid = 0
         self._process = -1
         self._is_cancelled = False
-        self._pipe, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._pipe, write_end = output_pipe()
         try:
             self._pid = start(words, write_end)
         except OSError as error:
@@ -133,6 +133,13 @@ def spawn(words: list[str], environment: dict[bytes, bytes], output: int) -> int
     return os.posix_spawnp(
         words[0], words, environment, file_actions=actions, setpgroup=0, setsigdef=(*IGNORED, _signal.SIGINT)
     )
+
+
+def output_pipe() -> tuple[int, int]:
+    """A pipe for what a command writes: nobody waits at our end, and a command that finds it full waits at its own."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(read_end, False)
+    return read_end, write_end
 
 
 def end_group(pid: int) -> None:
