@@ -111,7 +111,7 @@ def test_root_applies_what_it_or_its_caller_alone_can_write(site: Site) -> None:
 
 def test_no_secret_is_in_what_is_said_or_where_others_can_read(site: Site) -> None:
     said = use_all(site)
-    assert len(said) == 2 * 19
+    assert len(said) == 2 * 20
     assert [text for text in said if "hunter2" in text] == []
     # What a program prints moves no cursor of root's.
     assert [text for text in said if "\x1b" in text] == []
