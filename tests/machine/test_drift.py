@@ -61,17 +61,20 @@ def test_edit_by_hand_is_written_over_with_force_and_can_be_had_back(site: Site)
     said = site.apply(code=1).stderr
     assert f"in the way: {paths[1]} (edited by hand), {paths[0]} (edited by hand)\n" in said
     assert [machine.read(path) for path in paths] == edited
+    # An edit of before, which was kept, is kept on.
+    machine.write(f"{paths[1]}.pm-native-orig", "of before\n", mode=0o600)
     applied = site.applied("--force")
     assert applied.steps == [f"write {file}", f"write {unit}", "reload-manager systemd", f"restart {unit}"]
     assert applied.reasons[:2] == [
-        f"was edited by hand, saved as {file}.pm-native-orig; its variables have changed",
+        f"was edited by hand, saved as {file}.pm-native-orig.2; its variables have changed",
         f"was edited by hand, saved as {unit}.pm-native-orig; Nice= changed",
     ]
     after = site.runs()
     assert {name for name in before if after[name] != before[name]} == {unit}
     assert [machine.read(path) for path in paths] == ours
-    saved = [f"{path}.pm-native-orig" for path in paths]
+    saved = [f"{paths[0]}.pm-native-orig", f"{paths[1]}.pm-native-orig.2"]
     assert [machine.read(path) for path in saved] == edited
+    assert machine.read(f"{paths[1]}.pm-native-orig") == "of before\n"
     assert machine.run(["stat", "--format=%a", *saved]).stdout.split() == ["644", "600"]
     assert site.environment(unit)["A"] == "1"
     # What is edited again stays when its process goes, and is told.
@@ -80,7 +83,7 @@ def test_edit_by_hand_is_written_over_with_force_and_can_be_had_back(site: Site)
     applied = site.applied()
     assert applied.drift == [f"{unit} is not removed: {paths[0]} (edited by hand)"]
     assert (machine.read(paths[0]), unit in site.runs()) == (f"{ours[0]}# mine\n", False)
-    machine.run(["rm", paths[0], *saved])
+    machine.run(["rm", paths[0], f"{paths[1]}.pm-native-orig", *saved])
 
 
 def test_reconcile_undoes_what_was_stopped_and_disabled_and_never_a_mask(site: Site) -> None:

@@ -269,7 +269,10 @@ def test_no_unit_file_is_hidden_and_nothing_that_is_not_ours_passes_for_ours(sit
     command = "[Service]\nExecStart=/bin/sleep 12345\n"
     for path in (control, gone, instance, runtime):
         machine.write(path, command)
-    machine.write(other, f"# Made by pm-native: project=another source=x:1 sha256=0\n{command}")
+    digest = sha256(command.encode()).hexdigest()
+    machine.write(
+        other, f"# Made by pm-native: project=another source=x:1 sha256={digest}\n# note\n{command}"
+    )
     machine.write(theirs, f"{command}[Install]\nAlias={name}-alias.service\n")
     machine.systemctl("enable", theirs)
     units = [f"{name}-{one}.service" for one in ("alias", "gone", "pool@2", "transient")]
