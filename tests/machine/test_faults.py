@@ -284,6 +284,7 @@ def test_damaged_record_says_what_to_do_and_the_way_out_works(site: Site) -> Non
         f"  what was there is in {record(site)}.damaged\n"
     )
     assert machine.read(record(site)) == text
+    assert machine.read(f"{record(site)}.damaged") == text[: len(text) // 2]
     assert (site.applied().steps, site.runs()) == ([], runs)
     # No generation to go by, and a process less in the config: it is known by its header, and goes.
     machine.write(record(site), "")

@@ -79,6 +79,8 @@ def test_atomic_apply_of_a_broken_change_goes_back_and_the_old_one_runs(site: Si
     }
     assert "sleep" in site.machine.systemctl("show", "-P", "ExecStart", web).stdout
     assert [result for _, _, result in history(site)] == ["done", "failed", "done"]
+    lines = site.machine.read(f"/var/lib/pm-native/{site.name}/history.jsonl").splitlines()
+    assert [[*json.loads(line)["failures"]] for line in lines] == [[], [web], []]
     # The one before that went well is the first, which this is.
     back = site.pm_native("rollback", "--project", site.name)
     assert back.stdout == f"{site.name}: nothing to do, 5 files unchanged\n"

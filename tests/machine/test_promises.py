@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import groupby
 
 import pytest
@@ -302,6 +303,7 @@ def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: 
         return found
 
     source = ("-f", "pm-native.toml")
+    began = datetime.now(UTC).replace(microsecond=0)
     site.config(pool.format(10))
     told = envelope("check", *source)["diagnostics"]
     assert isinstance(told, list)
@@ -345,6 +347,7 @@ def test_each_command_has_one_envelope_and_the_history_tells_who_did_what(site: 
     ]
     assert history[0]["plan"] == plan["plan"]
     assert len({item["plan"] for item in history}) == len(history)
+    assert all(began <= datetime.fromisoformat(item["when"]) <= datetime.now(UTC) for item in history)
     lines = machine.read(f"/var/lib/pm-native/{name}/history.jsonl").splitlines()
     assert [json.loads(line)["number"] for line in lines] == [1, 2, 3, 4, 5, 6, 7]
     # A rollback keeps five, as an apply that says nothing does.

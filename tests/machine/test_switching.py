@@ -258,7 +258,9 @@ command = "/bin/sleep infinity"
 """
     )
     site.apply()
+    files = site.files()
     assert site.applied().steps == []
+    assert site.files() == files
     site.write("app/settings", "two")
     assert site.applied().steps == [f"restart {name}-reads.service", f"reload {name}-reloads.service"]
     assert "again" in machine.journal(f"{name}-reloads.service")

@@ -214,6 +214,7 @@ def test_apply_that_is_cut_short_is_finished_by_the_next(site: Site, how: signal
         assert f"{name}-slow.service" in out
         assert err.endswith("the next apply goes on from here\n")
         assert "2 not asked for" in out
+        assert "failed" not in out
     # Of one that was killed it is known that it was not through, of the other what it did not come to.
     record = json.loads(machine.read(f"/var/lib/pm-native/{name}/current.json"))
     assert record["complete"] is (how is signal.SIGINT)
