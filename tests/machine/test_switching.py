@@ -299,6 +299,14 @@ def test_instance_beyond_the_pool_lets_go_of_a_socket_that_changes(site: Site) -
     assert machine.show(f"{name}.socket", "Backlog") == {"Backlog": "6"}
     assert {f"{name}@1.service", f"{name}@7.service", f"{name}.socket"} <= site.runs().keys()
     assert site.applied().steps == []
+    # What is to be kept keeps the socket that it has.
+    before = site.runs()
+    site.config(pool.format(7) + 'on_change = "keep"\n')
+    kept = site.applied()
+    assert kept.steps == [f"write {name}.socket", "reload-manager systemd"]
+    why = "runs on old settings, as on_change = keep says: Backlog= changed"
+    assert kept.drift == [f"{name}.socket {why}"]
+    assert site.runs() == before
 
 
 def test_task_at_work_ends_on_its_old_settings_and_its_next_run_has_the_new(site: Site) -> None:
