@@ -119,7 +119,8 @@ def summary(plan: Plan) -> str:
     told = [f"{number} {what}" for what, number in numbers.items() if number]
     if not told and plan.is_empty:
         return f"{plan.project}: nothing to do, {plan.unchanged} files unchanged"
-    return f"{plan.project}: {', '.join(told) or f'{len(plan.steps)} steps'}, {plan.unchanged} unchanged"
+    steps = "1 step" if len(plan.steps) == 1 else f"{len(plan.steps)} steps"
+    return f"{plan.project}: {', '.join(told) or steps}, {plan.unchanged} unchanged"
 
 
 def plan_data(plan: Plan) -> dict[str, object]:

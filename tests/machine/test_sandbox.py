@@ -218,11 +218,9 @@ def reach_script() -> str:
     )
 
 
-def said(machine: Machine, unit: str, user: str | None = None) -> set[str]:
+def said(machine: Machine, unit: str) -> set[str]:
     return {
-        line.removeprefix("open: ")
-        for line in machine.journal(unit, user=user)
-        if line.startswith(("open: ", "none"))
+        line.removeprefix("open: ") for line in machine.journal(unit) if line.startswith(("open: ", "none"))
     }
 
 
@@ -258,18 +256,23 @@ def test_sandbox_of_a_users_own_manager_holds(machine: Machine) -> None:
     }
     site.write(
         "reach.sh",
-        REACHES + "".join(f'if {words}; then echo "open: {name}"; fi\n' for name, words in probes.items()),
+        # Not to the journal: that learns from its cgroup of what user unit a process is, if it still lives by then.
+        'exec >"data/$1" 2>/dev/null\n'
+        + "".join(f'if {words}; then echo "{name}"; fi\n' for name, words in probes.items()),
     )
     site.config(
         "".join(
-            f'[process.{profile}]\nkind = "task"\ncommand = "/bin/sh reach.sh"\nsandbox = "{profile}"\n'
+            f'[process.{profile}]\nkind = "task"\ncommand = "/bin/sh reach.sh {profile}"\nsandbox = "{profile}"\n'
             + ('writable = "data"\n' if profile != "off" else "")
             for profile in ("off", "basic", "strict")
         )
     )
     machine.run(["chown", "-R", "ada:", site.folder])
     site.apply()
-    found = {name: said(machine, f"own-{name}.service", "ada") for name in ("off", "basic", "strict")}
+    found = {
+        name: {*machine.read(f"{site.folder}/data/{name}").splitlines()}
+        for name in ("off", "basic", "strict")
+    }
     site.remove()
     assert found == {
         "off": {*probes},
