@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pm_native.bus.dbus import connect
 from pm_native.bus.manager import BusLostError, JobType
-from pm_native.bus.scheduler import JobSpec, run_jobs
+from pm_native.bus.scheduler import WINDOW, JobSpec, run_jobs
 from pm_native.errors import PmNativeError, UnavailableError
 from pm_native.unit.name import Scope
 from tests.bus.labs import become
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     Told = dict[str, object]
 
+GATE = "/run/held.go"
 HANG = "[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity\n"
 SHORT = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 0.02\n"
 
@@ -129,6 +130,35 @@ async def order() -> Told:
         if int(str(after[began])) < int(str(before[ended]))
     ]
     return {"results": dict(Counter(outcome.raw for outcome in outcomes)), "overlaps": overlaps}
+
+
+def open_gate() -> None:
+    Path(GATE).touch()
+
+
+async def held() -> Told:
+    """600 units wait for one that ends when it is let: so many of their jobs are in the queue until then, and all are done."""
+    names = [f"held-{number}.service" for number in range(600)]
+    gate = f"[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until [ -e {GATE} ]; do sleep 0.02; done'\n"
+    submitted: set[int] = set()
+    is_full = asyncio.Event()
+
+    def on_event(event: JobEvent) -> None:
+        submitted.add(event.index)
+        if len(submitted) == WINDOW:
+            is_full.set()
+
+    async with connect(Scope.SYSTEM) as manager:
+        unit = f"[Unit]\nAfter=held-gate.service\n{SHORT}".replace("/bin/sleep 0.02", "/bin/true")
+        await install(manager, {**dict.fromkeys(names, unit), "held-gate.service": gate})
+        run = asyncio.create_task(run_jobs(manager, starts("held-gate.service", *names), on_event=on_event))
+        async with asyncio.timeout(60):
+            await is_full.wait()
+        await asyncio.sleep(0.5)  # for more of them to be queued, if they are
+        queued = len(submitted)
+        open_gate()
+        outcomes = await run
+    return {"queued": queued, "results": dict(Counter(outcome.raw for outcome in outcomes))}
 
 
 async def pulled_in() -> Told:

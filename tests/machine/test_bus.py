@@ -32,6 +32,11 @@ def test_units_start_in_order_through_a_window_smaller_than_their_chain(machine:
     assert told(machine, "tests.bus.inside", "order") == {"results": {"done": 20}, "overlaps": []}
 
 
+def test_no_more_jobs_are_queued_than_the_window_holds(host_machine: Machine) -> None:
+    """With more than 512 systemd would drop off the bus."""
+    assert told(host_machine, "tests.bus.inside", "held") == {"queued": 32, "results": {"done": 601}}
+
+
 def test_a_job_that_waits_for_jobs_behind_the_window_does_not_lock_it(machine: Machine) -> None:
     assert told(machine, "tests.bus.inside", "pulled_in") == {"results": {"done": 61}}
 
