@@ -263,7 +263,10 @@ command = "/bin/sleep infinity"
     assert site.files() == files
     site.write("app/settings", "two")
     assert site.applied().steps == [f"restart {name}-reads.service", f"reload {name}-reloads.service"]
-    assert "again" in machine.journal(f"{name}-reloads.service")
+    until(
+        lambda: "again" in machine.journal(f"{name}-reloads.service"),
+        what=lambda: str(machine.journal(f"{name}-reloads.service")),
+    )
     site.write("site.env", "A=2\n")
     assert site.applied().steps == [f"restart {name}-env.service"]
     assert site.environment(f"{name}-env.service")["A"] == "2"
@@ -276,6 +279,10 @@ command = "/bin/sleep infinity"
         f"! {name}-reads.service reads {site.folder}/app, which you cannot compare: taken as unchanged"
         in plan
     )
+    machine.run(["rm", f"{site.folder}/app/settings"])
+    gone = site.applied()
+    assert gone.steps == [f"restart {name}-reads.service", f"reload {name}-reloads.service"]
+    assert gone.drift == [f"{name}-reloads.service reads {site.folder}/app/settings, which is not there"]
 
 
 def test_instance_beyond_the_pool_lets_go_of_a_socket_that_changes(site: Site) -> None:
