@@ -288,6 +288,11 @@ def reason(error: Exception) -> str:
     return str(error) if isinstance(error, UnicodeDecodeError) else repr(error)
 
 
+def host_words(error: OSError) -> str:
+    """What the host says of a file, in small letters."""
+    return (error.strerror or str(error)).lower()
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """A hint naming the candidate nearest to `word`, or ""."""
     from difflib import get_close_matches  # noqa: PLC0415 - for the unhappy path only

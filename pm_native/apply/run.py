@@ -61,7 +61,6 @@ class Runner:
     ) -> None:
         self.plan = plan
         self.layout = layout
-        self.store = store
         self.installed = installed
         self.manager = manager
         self.progress = progress

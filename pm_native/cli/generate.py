@@ -89,6 +89,7 @@ def _write_lock(project: Project) -> list[str]:
     """Keep what was decided once beside the config, and say so where that is new."""
     if project.lock is None:
         return []
+    from pm_native.errors import host_words  # noqa: PLC0415 - not for --help
     from pm_native.state.files import write_atomic  # noqa: PLC0415 - not for --help
 
     path = Path(project.lock.path)
@@ -97,8 +98,9 @@ def _write_lock(project: Project) -> list[str]:
             return []
         write_atomic(path, project.lock.text.encode(), 0o644)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        return [f"cannot write {path}: {reason}; the ports move when an entry comes before others"]
+        return [
+            f"cannot write {path}: {host_words(error)}; the ports move when an entry comes before others"
+        ]
     return [f"wrote {path.name}: the ports stay as they are; keep it with the config"]
 
 

@@ -11,7 +11,7 @@ import click
 
 from pm_native.cli.options import with_foreign, with_format, with_json
 from pm_native.cli.report import Messages, Result, finish, presentation
-from pm_native.errors import AccessError, PmNativeError, UsageError
+from pm_native.errors import AccessError, PmNativeError, UsageError, host_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _write_file(path: Path, text: str, *, is_secret: bool) -> None:
     try:
         write_atomic(path, text.encode(), 0o600 if is_secret else _usual_mode())
     except OSError as error:
-        raise AccessError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+        raise AccessError(f"cannot write {path}: {host_words(error)}") from None
 
 
 def _usual_mode() -> int:

@@ -143,15 +143,14 @@ def diagnostic_data(item: Diagnostic) -> dict[str, object]:
 def print_diagnostics(diagnostics: Iterable[Diagnostic], diagnostic_format: str = "full") -> None:
     """Print diagnostics in one of FORMATS: json and github to stdout, where programs look for them."""
     items = tuple(diagnostics)
+    if diagnostic_format == "json":
+        echo(json.dumps({"version": ENVELOPE_VERSION, "diagnostics": [diagnostic_data(x) for x in items]}))
+        return
     if items:
         from pm_native.cli.mask import shielded  # noqa: PLC0415 - where something is wrong only
 
         items = tuple(map(shielded, items))
     match diagnostic_format:
-        case "json":
-            echo(
-                json.dumps({"version": ENVELOPE_VERSION, "diagnostics": [diagnostic_data(x) for x in items]})
-            )
         case "github":
             for item in items:
                 echo(_github(item))

@@ -12,7 +12,7 @@ from pm_native.cli.options import caller_trust
 from pm_native.compile.host import Host
 from pm_native.compile.options import CompileOptions
 from pm_native.config.load import FILE_NAMES, load_project
-from pm_native.errors import ConfigError, UsageError
+from pm_native.errors import ConfigError, UsageError, host_words
 from pm_native.model.names import NAME_RULE, is_name
 from pm_native.unit.directive import OLDEST_SYSTEMD
 
@@ -90,7 +90,7 @@ def _check(path: Path, trust: Trust) -> None:
     try:
         trust.check(path)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+        raise UsageError(f"cannot read {path}: {host_words(error)}") from error
 
 
 def load_from(path: Path, kind: str, options: SourceOptions, problems: Diagnostics) -> Project:

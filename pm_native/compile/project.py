@@ -31,7 +31,7 @@ from pm_native.compile.names import (
 )
 from pm_native.compile.passthrough import check_pass_through, pass_through
 from pm_native.compile.run import run_words
-from pm_native.compile.runs import instance_units, process_runs
+from pm_native.compile.runs import instance_units, process_runs, watcher_run
 from pm_native.compile.sandbox import check_sandbox, sandbox_settings
 from pm_native.compile.secrets import check_secrets, secret_settings
 from pm_native.compile.unit_file import CompiledUnit, render_compiled
@@ -217,7 +217,10 @@ class Compiler:
         return CompiledProcess(
             process,
             (main, *around),
-            tuple(process_runs(project, process, options, self.main_units, environment_file)),
+            (
+                *process_runs(project, process, options, self.main_units, environment_file),
+                *watcher_run(project, process),
+            ),
             environment_file,
             tuple(self._directories(process)),
         )

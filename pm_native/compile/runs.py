@@ -39,24 +39,10 @@ def process_runs(
     main_units: Mapping[str, str],
     environment_file: BundleFile | None,
 ) -> Iterator[BundleUnit]:
-    """The units of the process that can be started or stopped, dependencies first.
+    """The units of the process itself that can be started or stopped, dependencies first.
 
     `main_units` are those by which other processes of the project depend on one, by its name.
     """
-    yield from _main_runs(project, process, options, main_units, environment_file)
-    if process.watch is not None:
-        name = str(watch_name(project, process))
-        where = process.origin("watch").where
-        yield BundleUnit(name, name, process.name, where, process.autostart, helper="watch")
-
-
-def _main_runs(
-    project: Project,
-    process: Process,
-    options: CompileOptions,
-    main_units: Mapping[str, str],
-    environment_file: BundleFile | None,
-) -> Iterator[BundleUnit]:
     slice_name = str(process_slice(project, process))
     yield BundleUnit(slice_name, slice_name, process.name, start=False)
     name, file = str(main_unit(project, process)), str(service_name(project, process))
@@ -103,6 +89,14 @@ def _main_runs(
         )
     else:
         yield main
+
+
+def watcher_run(project: Project, process: Process) -> Iterator[BundleUnit]:
+    """The service that restarts the process when its files change, where there is one."""
+    if process.watch is not None:
+        name = str(watch_name(project, process))
+        where = process.origin("watch").where
+        yield BundleUnit(name, name, process.name, where, process.autostart, helper="watch")
 
 
 def _contents(process: Process) -> Iterator[str]:

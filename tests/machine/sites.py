@@ -103,8 +103,7 @@ class Site:
 
     def reasons(self, *words: str, code: int = 0) -> dict[str, str]:
         """Apply the config of the folder, and give each step with its reason."""
-        applied = self.applied(*words, code=code)
-        return dict(zip(applied.steps, applied.reasons, strict=True))
+        return self.applied(*words, code=code).why
 
     def remove(self) -> None:
         """Take the project away, if it is there."""
@@ -171,6 +170,11 @@ class Applied:
     reasons: list[str]
     drift: list[str]
     failures: dict[str, dict[str, object]]
+
+    @property
+    def why(self) -> dict[str, str]:
+        """Each step with its reason."""
+        return dict(zip(self.steps, self.reasons, strict=True))
 
 
 def new_site(machine: Machine) -> Iterator[Site]:

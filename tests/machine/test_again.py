@@ -51,7 +51,7 @@ def test_what_failed_is_tried_again_by_each_apply_until_it_is_well(site: Site) -
     again = site.applied(code=4)
     assert set(again.failures) == {once, loops, quick}
     assert [again.failures[name]["exit"] for name in (once, loops)] == ["exit status 3", "exit status 4"]
-    why = dict(zip(again.steps, again.reasons, strict=True))
+    why = again.why
     assert (why[f"start {once}"], why[f"restart {loops}"]) == (
         "it has failed",
         "keeps failing: tried once more",

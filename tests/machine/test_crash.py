@@ -24,7 +24,7 @@ SAMPLE = (
     12  # each so many of a part, on the second systemd and of a first apply; all of them where this is set
 )
 CUTS = 20  # each so many points
-ALL = "PM_NATIVE_ALL_KILLS"
+IS_ALL = os.environ.get("PM_NATIVE_ALL_KILLS", "0") not in {"", "0"}
 SICK = "sick"
 
 
@@ -74,9 +74,8 @@ def config(name: str, instances: int, services: dict[str, str]) -> str:
 def test_kill_at_any_point_of_a_large_switch_is_finished_or_undone_by_what_follows(
     site: Site, part: int
 ) -> None:
-    is_all = os.environ.get(ALL, "0") not in {"", "0"}
-    step = PARTS if is_all or site.machine.root.name == "host" else PARTS * SAMPLE
-    steps = {"switch": step, "whole": step if is_all else PARTS * SAMPLE}
+    step = PARTS if IS_ALL or site.machine.root.name == "host" else PARTS * SAMPLE
+    steps = {"switch": step, "whole": step if IS_ALL else PARTS * SAMPLE}
     found = kills(site, part, steps["switch"], steps["whole"])
     assert "\n".join(found["faults"]) == ""
     for way, each in steps.items():
@@ -97,8 +96,7 @@ def test_power_cut_at_any_point_of_a_large_switch_is_finished_or_undone_by_what_
     disk_site: Site, disk: str, first: int
 ) -> None:
     """Also after each run that came to its end: what it said is done is done."""
-    is_all = os.environ.get(ALL, "0") not in {"", "0"}
-    first, step = (1, 1) if is_all else (first, CUTS)
+    first, step = (1, 1) if IS_ALL else (first, CUTS)
     found = kills(disk_site, first, step, step, disk)
     assert "\n".join(found["faults"]) == ""
     for way in ("switch", "whole"):
